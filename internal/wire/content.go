@@ -1,0 +1,163 @@
+package wire
+
+import (
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+
+	"herald/internal/line"
+)
+
+// Ref names an entry and binds its bytes by the leaf hash.
+type Ref struct {
+	_     struct{} `cbor:",toarray"`
+	Party uint8
+	Gen   uint32
+	Seq   uint64
+	Leaf  []byte
+}
+
+// NewRef makes a reference.
+func NewRef(p line.Pos, leaf line.Hash) Ref {
+	return Ref{Party: uint8(p.Party), Gen: uint32(p.Gen), Seq: p.Seq, Leaf: leaf[:]}
+}
+
+// Pos returns the place that the reference names.
+func (r Ref) Pos() line.Pos {
+	return line.Pos{Log: line.Log{Party: int(r.Party), Gen: line.Generation(r.Gen)}, Seq: r.Seq}
+}
+
+// Hash returns the leaf hash that the reference binds.
+func (r Ref) Hash() (h line.Hash) { copy(h[:], r.Leaf); return h }
+
+// Message is the content of every spoken kind (spec 05 §3).
+type Message struct {
+	Text     []byte `cbor:"0,keyasint,omitempty"` // UTF-8, or compressed as the flags' dictionary says
+	Lang     string `cbor:"1,keyasint,omitempty"` // BCP 47; default: the author's first language
+	Action   uint32 `cbor:"2,keyasint,omitempty"` // set of parties who owe the steps; default: all others
+	Info     uint32 `cbor:"3,keyasint,omitempty"` // set of parties who are told
+	Refs     []Ref  `cbor:"4,keyasint,omitempty"`
+	Subject  string `cbor:"5,keyasint,omitempty"`
+	Blobs    []Blob `cbor:"6,keyasint,omitempty"`
+	AnswerBy uint64 `cbor:"7,keyasint,omitempty"` // Unix seconds; in a holding reply: when the answer comes
+	Form     []byte `cbor:"8,keyasint,omitempty"` // SHA-256 of the agreed form that the text fills
+}
+
+// Blob describes a detached attachment (spec 06 §7).
+type Blob struct {
+	_      struct{} `cbor:",toarray"`
+	Name   string
+	Length uint64
+	Key    []byte // 32 bytes
+	Hash   []byte // SHA-256 of the plaintext
+	Root   []byte // RFC 6962 root over the ciphertext chunks; names the blob
+}
+
+// Statement is the content of what a station says about entries: got,
+// alerted, read, unreadable, blob-got.
+type Statement struct {
+	Refs    []Ref  `cbor:"0,keyasint"`
+	Officer uint16 `cbor:"1,keyasint,omitempty"` // read: who opened it
+	Channel string `cbor:"2,keyasint,omitempty"` // alerted: which channel confirmed
+	Root    []byte `cbor:"3,keyasint,omitempty"` // blob-got: which attachment
+}
+
+// Reseal carries one message key again (spec 06 §6).
+type Reseal struct {
+	Ref  Ref                    `cbor:"0,keyasint"`
+	Keys map[uint8]SealedSecret `cbor:"1,keyasint"`
+	Path []byte                 `cbor:"2,keyasint"` // concatenated hashes up to the epoch's commitment
+}
+
+// Notice is the content of card, adopt, enact, throttle, attendance and
+// evidence entries: few fields, each used by the kinds that need it.
+type Notice struct {
+	Version uint32 `cbor:"0,keyasint,omitempty"` // card's or amendment's base version
+	Hash    []byte `cbor:"1,keyasint,omitempty"` // card note or amendment text, SHA-256
+	Party   uint8  `cbor:"2,keyasint,omitempty"` // throttle: whose entries
+	State   uint8  `cbor:"3,keyasint,omitempty"` // throttle: 1 on, 0 off; attendance: 1 attended, 0 unattended
+	Officer uint16 `cbor:"4,keyasint,omitempty"` // attendance: who signed on or off
+	Proof   []byte `cbor:"5,keyasint,omitempty"` // evidence (spec 04 §6)
+}
+
+// ParseMessage reads the content of a spoken kind and checks what does not
+// need the charter: sizes, counts, text in UTF-8.
+func ParseMessage(in Inner) (Message, error) {
+	var m Message
+	if err := Unmarshal(in.Content, MaxEntry, &m); err != nil {
+		return m, fmt.Errorf("%s: %w", in.Kind, err)
+	}
+	if len(m.Refs) > MaxRefs || len(m.Blobs) > MaxBlobs || len(m.Subject) > MaxSubject {
+		return m, fmt.Errorf("%s: %w: too many references or attachments, or subject too long", in.Kind, ErrFormat)
+	}
+	if in.Kind.Replies() && len(m.Refs) == 0 {
+		return m, fmt.Errorf("%s: %w: names no message", in.Kind, ErrFormat)
+	}
+	for _, r := range m.Refs {
+		if len(r.Leaf) != 32 {
+			return m, fmt.Errorf("%s: %w: reference without leaf hash", in.Kind, ErrFormat)
+		}
+	}
+	for _, b := range m.Blobs {
+		if len(b.Key) != 32 || len(b.Hash) != 32 || len(b.Root) != 32 {
+			return m, fmt.Errorf("%s: %w: attachment %q", in.Kind, ErrFormat, b.Name)
+		}
+		if err := CheckText(b.Name, 255); err != nil {
+			return m, fmt.Errorf("%s: attachment name: %w", in.Kind, err)
+		}
+	}
+	if err := CheckText(m.Subject, MaxSubject); err != nil {
+		return m, fmt.Errorf("%s: subject: %w", in.Kind, err)
+	}
+	return m, nil
+}
+
+// ParseStatement reads a station's statement.
+func ParseStatement(in Inner) (Statement, error) {
+	var s Statement
+	if err := Unmarshal(in.Content, MaxEntry, &s); err != nil {
+		return s, fmt.Errorf("%s: %w", in.Kind, err)
+	}
+	if len(s.Refs) == 0 || len(s.Refs) > MaxLogs {
+		return s, fmt.Errorf("%s: %w: %d references", in.Kind, ErrFormat, len(s.Refs))
+	}
+	for _, r := range s.Refs {
+		if len(r.Leaf) != 32 {
+			return s, fmt.Errorf("%s: %w: reference without leaf hash", in.Kind, ErrFormat)
+		}
+	}
+	return s, nil
+}
+
+// CheckText refuses text that is not UTF-8, is longer than limit bytes, or
+// carries characters that change what a reader sees: controls other than line
+// feed and tab, and bidirectional overrides and isolates (spec 05 §4).
+func CheckText(s string, limit int) error {
+	if len(s) > limit {
+		return fmt.Errorf("text of %d bytes: the limit is %d", len(s), limit)
+	}
+	if !utf8.ValidString(s) {
+		return fmt.Errorf("text is not UTF-8")
+	}
+	for i, r := range s {
+		switch {
+		case r == '\n' || r == '\t':
+		case unicode.IsControl(r):
+			return fmt.Errorf("text has the control character U+%04X at byte %d: remove it", r, i)
+		case r >= 0x202A && r <= 0x202E, r >= 0x2066 && r <= 0x2069, r == 0x2028, r == 0x2029:
+			return fmt.Errorf("text has the direction or separator character U+%04X at byte %d, which can make it read otherwise than it is: remove it", r, i)
+		case r >= 0xE0000 && r <= 0xE007F:
+			return fmt.Errorf("text has the invisible tag character U+%04X at byte %d: remove it", r, i)
+		}
+	}
+	return nil
+}
+
+// Archived is what a station keeps of an opened entry: the inner part and the
+// message key, which opens nothing but this one entry and lets the party
+// reseal or disclose it later (spec 06 §5).
+type Archived struct {
+	_     struct{} `cbor:",toarray"`
+	Inner []byte
+	Key   []byte // 32 bytes; empty where the key was never held
+}
