@@ -12,9 +12,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 )
 
-// The dictionaries (spec 05.A §2). A number, once released, keeps its bytes for
+// The dictionaries (spec 11 §2). A number, once released, keeps its bytes for
 // ever: a changed vocabulary takes a new number.
 const (
 	None    uint8 = iota // the text as it is
@@ -46,11 +47,15 @@ const shortText = 1024
 // DEFLATE stream that yields the text is right.
 func Compress(text string) (dict uint8, data []byte) {
 	d := guess(text)
+	in := text
+	if d == Chinese {
+		in = toUTF16(text)
+	}
 	var packed []byte
-	if len(text) <= shortText {
-		packed = encode(indexes()[d], text)
+	if len(in) <= shortText {
+		packed = encode(indexes()[d], in)
 	} else {
-		packed = encodeLong(dictionary(d), text)
+		packed = encodeLong(dictionary(d), in)
 	}
 	if len(packed) < len(text) {
 		return d, packed
@@ -75,10 +80,30 @@ func Decompress(dict uint8, data []byte, limit int) (string, error) {
 	if limit < 0 {
 		return "", tooLong(limit)
 	}
+	if dict != Chinese {
+		return inflate(dict, data, limit)
+	}
+	// Each 16-bit unit stands for at least one byte of UTF-8.
+	units, err := inflate(dict, data, 2*min(limit, math.MaxInt/4))
+	if err != nil {
+		return "", err
+	}
+	text, err := fromUTF16(units)
+	if err != nil {
+		return "", err
+	}
+	if len(text) > limit {
+		return "", tooLong(limit)
+	}
+	return text, nil
+}
+
+// inflate returns the at most limit bytes that the stream yields.
+func inflate(dict uint8, data []byte, limit int) (string, error) {
 	// A bytes.Reader is an io.ByteReader, from which flate takes no byte
 	// beyond the stream's end; so what is left over is trailing garbage.
 	in := bytes.NewReader(data)
-	text, err := io.ReadAll(io.LimitReader(flate.NewReaderDict(in, dictionary(dict)), int64(limit)+1))
+	text, err := io.ReadAll(io.LimitReader(flate.NewReaderDict(in, dictionary(dict)), int64(min(limit, math.MaxInt-1))+1))
 	if len(text) > limit {
 		return "", tooLong(limit)
 	}

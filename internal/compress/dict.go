@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"sync"
 	"unicode"
+	"unicode/utf8"
 )
 
 // The files hold no secret and no code: plain vocabulary, the most useful
@@ -19,20 +20,19 @@ var (
 	arabic string
 )
 
-// dictionary returns the bytes of dictionary d; none for None.
-func dictionary(d uint8) []byte {
-	switch d {
-	case Latin:
-		return []byte(latin)
-	case Chinese:
-		return []byte(chinese)
-	case Russian:
-		return []byte(russian)
-	case Arabic:
-		return []byte(arabic)
+// dictionaries holds the bytes of each dictionary, made at first use.
+var dictionaries = sync.OnceValue(func() [Arabic + 1][]byte {
+	return [...][]byte{
+		Latin:   []byte(latin),
+		Chinese: []byte(toUTF16(chinese)),
+		Russian: []byte(russian),
+		Arabic:  []byte(arabic),
 	}
-	return nil
-}
+})
+
+// dictionary returns the bytes of dictionary d, which must not be changed;
+// none for None.
+func dictionary(d uint8) []byte { return dictionaries()[d] }
 
 // indexes returns the search index of each dictionary, built at first use.
 var indexes = sync.OnceValue(func() [Arabic + 1]*index {
@@ -45,7 +45,11 @@ var indexes = sync.OnceValue(func() [Arabic + 1]*index {
 
 // guess picks the dictionary of the script that most of the text's letters
 // are in. Trying them all would find the same and cost four times as much.
+// A text that is not UTF-8 goes the way that keeps its bytes.
 func guess(text string) uint8 {
+	if !utf8.ValidString(text) {
+		return Latin
+	}
 	var count [Arabic + 1]int
 	for _, r := range text {
 		switch {
