@@ -36,15 +36,21 @@ type BlobInfo struct {
 }
 
 // Chunks returns the number of chunks: one also for an empty attachment.
-func (b BlobInfo) Chunks() uint64 { return max(1, (b.Length+ChunkSize-1)/ChunkSize) }
+func (b BlobInfo) Chunks() uint64 {
+	n := b.Length / ChunkSize
+	if b.Length%ChunkSize != 0 || n == 0 {
+		n++
+	}
+	return n
+}
 
 // ChunkLength returns how many bytes chunk index has as carried, 0 if the
 // attachment has no such chunk.
 func (b BlobInfo) ChunkLength(index uint64) int {
-	switch n := b.Chunks(); {
-	case index+1 < n:
+	switch last := b.Chunks() - 1; {
+	case index < last:
 		return MaxChunk
-	case index+1 == n:
+	case index == last:
 		return int(b.Length-index*ChunkSize) + Tag
 	}
 	return 0
