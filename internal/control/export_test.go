@@ -1,0 +1,4 @@
+package control
+
+// Handler is what answers on the socket.
+var Handler = handler
