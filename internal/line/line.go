@@ -175,7 +175,7 @@ func ParseMarking(s string) (Marking, error) {
 }
 
 // Officer is a role code with a number, such as "us-watch-1". A rival sees
-// the code, never a name (spec 01 §4).
+// the code, never a name (spec 01 §5).
 type Officer string
 
 // Parties is a set of charter indexes.
