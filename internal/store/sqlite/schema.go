@@ -1,0 +1,238 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+)
+
+// applicationID marks the file as Herald's in the header ("HRLD").
+const applicationID = 0x48524c44
+
+// migrations lists the steps of the schema; a store of version n has had the
+// first n. Steps are only ever added.
+func migrations() []string {
+	return []string{schema1}
+}
+
+// An entry's key k packs a small number for its log and its place into one
+// integer: span<<42 | seq&(2^42-1). SQLite appends such rows fastest and finds
+// them in one descent. A span is a log's stretch of 2^42 places; every honest
+// log lives in its first one. A hostile seq beyond it costs a row in spans
+// and nothing else.
+const schema1 = `
+CREATE TABLE lines (
+  id INTEGER PRIMARY KEY,
+  line BLOB NOT NULL UNIQUE,
+  charter BLOB
+);
+CREATE TABLE spans (
+  id INTEGER PRIMARY KEY,
+  line INTEGER NOT NULL REFERENCES lines,
+  party INTEGER NOT NULL,
+  gen INTEGER NOT NULL,
+  hi INTEGER NOT NULL,
+  UNIQUE (line, party, gen, hi)
+);
+CREATE TABLE logs (
+  log INTEGER PRIMARY KEY,
+  tree BLOB,
+  size INTEGER NOT NULL,
+  ranked INTEGER NOT NULL,
+  last_rank INTEGER NOT NULL,
+  opened INTEGER NOT NULL
+);
+CREATE TABLE entries (
+  k INTEGER PRIMARY KEY,
+  line INTEGER NOT NULL,
+  rank INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  sig BLOB NOT NULL,
+  leaf BLOB,
+  received INTEGER NOT NULL,
+  via TEXT NOT NULL,
+  urgent INTEGER NOT NULL
+);
+CREATE INDEX ranked ON entries (line, rank) WHERE rank <> 0;
+CREATE INDEX urgent ON entries (k) WHERE urgent = 1;
+CREATE INDEX waiting ON entries (k) WHERE rank = 0;
+CREATE TABLE bodies (
+  k INTEGER PRIMARY KEY,
+  line INTEGER NOT NULL,
+  party INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  precedence INTEGER NOT NULL,
+  marking INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  segment INTEGER NOT NULL,
+  box BLOB,
+  defect TEXT NOT NULL,
+  pending INTEGER NOT NULL
+);
+CREATE INDEX numbered ON bodies (line, party, number) WHERE number <> 0;
+CREATE INDEX pending ON bodies (line) WHERE pending = 1;
+CREATE TABLE heads (
+  log INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  root BLOB NOT NULL,
+  sig BLOB NOT NULL,
+  received INTEGER NOT NULL,
+  PRIMARY KEY (log, size, root)
+) WITHOUT ROWID;
+CREATE TABLE cosigs (
+  log INTEGER NOT NULL,
+  party INTEGER NOT NULL,
+  gen INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  time INTEGER NOT NULL,
+  sig BLOB NOT NULL,
+  received INTEGER NOT NULL,
+  PRIMARY KEY (log, party, gen, size)
+) WITHOUT ROWID;
+CREATE TABLE receipts (
+  k INTEGER NOT NULL,
+  party INTEGER NOT NULL,
+  step INTEGER NOT NULL,
+  source_party INTEGER NOT NULL,
+  source_gen INTEGER NOT NULL,
+  source_seq INTEGER NOT NULL,
+  time INTEGER NOT NULL,
+  officer INTEGER NOT NULL,
+  good INTEGER NOT NULL,
+  PRIMARY KEY (k, party, step)
+) WITHOUT ROWID;
+CREATE TABLE epochs (
+  k INTEGER PRIMARY KEY,
+  line INTEGER NOT NULL,
+  leaves BLOB,
+  secret BLOB,
+  end INTEGER NOT NULL
+);
+CREATE INDEX live_epochs ON epochs (line) WHERE secret IS NOT NULL;
+CREATE TABLE receive_keys (
+  line INTEGER NOT NULL,
+  party INTEGER NOT NULL,
+  gen INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  seed BLOB,
+  made INTEGER NOT NULL,
+  PRIMARY KEY (line, party, gen, number)
+) WITHOUT ROWID;
+CREATE TABLE segments (
+  line INTEGER NOT NULL,
+  id INTEGER NOT NULL,
+  working BLOB,
+  offline BLOB,
+  made INTEGER NOT NULL,
+  PRIMARY KEY (line, id)
+) WITHOUT ROWID;
+CREATE TABLE queue (
+  n INTEGER PRIMARY KEY,
+  line INTEGER NOT NULL,
+  id INTEGER NOT NULL,
+  precedence INTEGER NOT NULL,
+  time INTEGER NOT NULL,
+  segment INTEGER NOT NULL,
+  box BLOB,
+  token TEXT NOT NULL,
+  accepted INTEGER NOT NULL,
+  UNIQUE (line, id)
+);
+CREATE TABLE tokens (
+  line INTEGER NOT NULL,
+  token TEXT NOT NULL,
+  queued INTEGER NOT NULL,
+  party INTEGER NOT NULL,
+  gen INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  PRIMARY KEY (line, token)
+) WITHOUT ROWID;
+CREATE TABLE proofs (
+  n INTEGER PRIMARY KEY,
+  line INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  party INTEGER NOT NULL,
+  gen INTEGER NOT NULL,
+  found INTEGER NOT NULL,
+  proven INTEGER NOT NULL,
+  text TEXT NOT NULL,
+  bytes BLOB,
+  UNIQUE (line, digest)
+);
+CREATE TABLE meta (
+  line INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  value BLOB NOT NULL,
+  PRIMARY KEY (line, name)
+) WITHOUT ROWID;
+CREATE TABLE cards (
+  hash BLOB PRIMARY KEY,
+  party TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  trusted INTEGER NOT NULL,
+  note BLOB
+);
+CREATE TABLE drafts (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  line INTEGER NOT NULL,
+  box BLOB,
+  segment INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  token TEXT NOT NULL,
+  updated INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX draft_tokens ON drafts (line, token) WHERE token <> '';
+CREATE TABLE blobs (
+  root BLOB PRIMARY KEY,
+  line INTEGER NOT NULL,
+  length INTEGER NOT NULL,
+  chunk INTEGER NOT NULL,
+  held BLOB
+);
+CREATE INDEX line_blobs ON blobs (line);
+`
+
+// migrate brings the schema up to date, one transaction for each step.
+func migrate(c *conn, steps []string) error {
+	v, err := readVersion(c)
+	if err != nil {
+		return err
+	}
+	for n := v.schema; n < len(steps); n++ {
+		script := fmt.Sprintf("BEGIN IMMEDIATE; %s; PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT;", steps[n], applicationID, n+1)
+		if err := c.Exec(script); err != nil {
+			if !c.GetAutocommit() {
+				err = errors.Join(err, c.Exec("ROLLBACK"))
+			}
+			return fmt.Errorf("bring the schema to version %d: %w", n+1, err)
+		}
+	}
+	return nil
+}
+
+// checkSchema refuses a file that this release must not touch.
+func checkSchema(c *conn, known int) error {
+	v, err := readVersion(c)
+	switch {
+	case err != nil:
+		return err
+	case v.app != applicationID && v != (version{}):
+		return ErrForeign
+	case v.schema > known:
+		return fmt.Errorf("%w (its schema is version %d, this release knows up to %d)", ErrNewer, v.schema, known)
+	}
+	return nil
+}
+
+// version is what a file says of itself; zero for an empty one.
+type version struct{ schema, app, objects int }
+
+func readVersion(c *conn) (v version, err error) {
+	err = errors.Join(
+		c.do(`PRAGMA user_version`).each(func(s *stmt) { v.schema = s.ColumnInt(0) }),
+		c.do(`PRAGMA application_id`).each(func(s *stmt) { v.app = s.ColumnInt(0) }),
+		c.do(`SELECT count(*) FROM sqlite_schema`).each(func(s *stmt) { v.objects = s.ColumnInt(0) }),
+	)
+	return v, err
+}

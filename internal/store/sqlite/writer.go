@@ -1,0 +1,244 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+const (
+	// maxJobs bounds what shares one transaction, and with it how long the
+	// first of them waits for the last.
+	maxJobs = 256
+
+	// checkpointPages is the WAL's length, in pages of 4 kB, from which it is
+	// copied into the database between transactions; forcePages the length at
+	// which that waits for readers to be out of the way.
+	checkpointPages = 4 << 10
+	forcePages      = 64 << 10
+
+	// Erased secrets leave the WAL eraseIdle after the last write, or
+	// eraseLatest after the erasure when writes do not pause.
+	eraseIdle   = 250 * time.Millisecond
+	eraseLatest = 10 * time.Second
+)
+
+// job is one caller's write. run may be called on a transaction that then
+// comes to nothing.
+type job struct {
+	run    func(*writer) error
+	erases bool
+	taken  atomic.Bool // by the writer, or by a caller that gave up
+	done   chan error  // buffered, so that the writer never waits
+	err    error
+}
+
+// submit has run executed in a durable transaction. A caller whose context
+// ends while it waits in the queue has changed nothing; one whose write is
+// under way waits for its outcome, since the writer is using its batch.
+func (db *DB) submit(ctx context.Context, doing string, erases bool, run func(*writer) error) error {
+	select {
+	case <-db.stop:
+		return explain(doing, ErrClosed)
+	default:
+	}
+	j := &job{run: run, erases: erases, done: make(chan error, 1)}
+	select {
+	case db.queue <- j:
+	case <-db.stop:
+		return explain(doing, ErrClosed)
+	case <-ctx.Done():
+		return explain(doing, ctx.Err())
+	}
+	select {
+	case err := <-j.done:
+		return explain(doing, err)
+	case <-ctx.Done():
+		if j.taken.CompareAndSwap(false, true) {
+			return explain(doing, ctx.Err())
+		}
+	case <-db.ended:
+		if j.taken.CompareAndSwap(false, true) {
+			return explain(doing, ErrClosed)
+		}
+	}
+	return explain(doing, <-j.done)
+}
+
+// writer owns the writing connection. Only its goroutine touches it.
+type writer struct {
+	*conn
+	ids     ids
+	pages   int       // in the WAL
+	erased  time.Time // of the oldest erasure still in the WAL
+	broken  bool      // a sync failed: nothing is known about the kernel's pages
+	batched []*job
+}
+
+func newWriter(c *conn) *writer {
+	w := &writer{conn: c, ids: newIDs()}
+	c.WALHook(func(_ *sqlite3.Conn, _ string, pages int) error {
+		w.pages = pages
+		return nil
+	})
+	return w
+}
+
+// write is the writer's goroutine.
+func (db *DB) write(w *writer) {
+	defer close(db.ended)
+	timer := time.NewTimer(eraseIdle)
+	defer timer.Stop()
+	for {
+		timer.Reset(eraseIdle)
+		tick := timer.C
+		if w.erased.IsZero() {
+			tick = nil
+		}
+		select {
+		case j := <-db.queue:
+			w.transact(db.take(w.batched[:0], j))
+			w.tidy()
+		case <-tick:
+			w.empty()
+		case <-db.finish:
+			for len(db.queue) > 0 {
+				w.transact(db.take(w.batched[:0], <-db.queue))
+			}
+			w.empty()
+			db.err = w.close()
+			return
+		}
+	}
+}
+
+// take claims j and what else is queued by now.
+func (db *DB) take(jobs []*job, j *job) []*job {
+	for {
+		if j.taken.CompareAndSwap(false, true) {
+			jobs = append(jobs, j)
+		}
+		if len(jobs) == maxJobs {
+			return jobs
+		}
+		select {
+		case j = <-db.queue:
+		default:
+			return jobs
+		}
+	}
+}
+
+// transact runs the jobs in one transaction and answers each.
+func (w *writer) transact(jobs []*job) {
+	w.batched = jobs
+	if err := w.attempt(jobs); err != nil {
+		w.broken = w.broken || syncFailed(err)
+		for _, j := range jobs {
+			j.err = errors.Join(j.err, err)
+		}
+	}
+	for i, j := range jobs {
+		if j.err != nil {
+			w.ids = newIDs() // it may hold numbers given in vain
+		} else if j.erases && w.erased.IsZero() {
+			w.erased = time.Now()
+		}
+		j.done <- j.err
+		jobs[i] = nil
+	}
+}
+
+// attempt returns an error when the whole transaction came to nothing; what
+// concerns one job alone is left in it.
+func (w *writer) attempt(jobs []*job) error {
+	if w.broken {
+		return ErrBroken
+	}
+	if len(jobs) == 0 {
+		return nil
+	}
+	if err := w.do("BEGIN IMMEDIATE").exec(); err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		if len(jobs) == 1 {
+			if err := j.run(w); err != nil {
+				return w.rollback(err)
+			}
+			break
+		}
+		if j.err = w.nested(j.run); j.err != nil && w.GetAutocommit() {
+			// A full disk or the like made SQLite roll everything back.
+			return errors.New("the transaction was rolled back because another write in it failed")
+		}
+	}
+	if err := w.do("COMMIT").exec(); err != nil {
+		return w.rollback(err)
+	}
+	return nil
+}
+
+// rollback ends the transaction after err, which may have ended it already.
+func (w *writer) rollback(err error) error {
+	if w.GetAutocommit() {
+		return err
+	}
+	return errors.Join(err, w.do("ROLLBACK").exec())
+}
+
+// nested runs one job so that its failure leaves no trace in the transaction.
+func (w *writer) nested(run func(*writer) error) error {
+	if err := w.do("SAVEPOINT one").exec(); err != nil {
+		return err
+	}
+	err := run(w)
+	if err != nil {
+		w.ids = newIDs()
+	}
+	if err != nil && !w.GetAutocommit() {
+		err = errors.Join(err, w.do("ROLLBACK TO one").exec())
+	}
+	if w.GetAutocommit() {
+		return err
+	}
+	return errors.Join(err, w.do("RELEASE one").exec())
+}
+
+// tidy follows a transaction, after its callers were answered.
+func (w *writer) tidy() {
+	switch {
+	case !w.erased.IsZero() && time.Since(w.erased) > eraseLatest, w.pages >= forcePages:
+		w.empty()
+	case w.pages >= checkpointPages:
+		w.checkpoint(sqlite3.CHECKPOINT_PASSIVE)
+	}
+}
+
+// empty copies the WAL into the database and cuts it to nothing. A reader may
+// be in the way; then it is tried again later.
+func (w *writer) empty() {
+	if w.broken {
+		return
+	}
+	w.BusyTimeout(50 * time.Millisecond)
+	defer w.BusyTimeout(5 * time.Second)
+	if w.checkpoint(sqlite3.CHECKPOINT_TRUNCATE) {
+		w.erased, w.pages = time.Time{}, 0
+	}
+}
+
+// checkpoint reports whether it succeeded. A failure loses nothing, for the
+// WAL holds everything, and a lasting one ends in a refused commit; but after
+// a failed sync no later one can be believed.
+func (w *writer) checkpoint(mode sqlite3.CheckpointMode) bool {
+	logged, copied, err := w.WALCheckpoint("main", mode)
+	if err == nil && logged == copied {
+		w.pages = 0
+	}
+	w.broken = w.broken || syncFailed(err)
+	return err == nil
+}
