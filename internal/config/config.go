@@ -34,8 +34,8 @@ func (f Folder) path(elem ...string) string {
 // passphrase.
 func (f Folder) StationKey() string { return f.path("station.key") }
 
-// SpareKey is the keys of a pre-signed spare generation, under a passphrase of
-// their own; SpareCard is the card that opens it.
+// SpareKey is the keys of a pre-signed spare generation, under the station
+// key's passphrase.
 func (f Folder) SpareKey() string { return f.path("spare.key") }
 
 // SpareCard is the root-signed card that opens the spare generation.
@@ -47,9 +47,15 @@ func (f Folder) OwnCard() string { return f.path("party.card") }
 // Cards is the folder of other parties' cards; Card is one of them.
 func (f Folder) Cards() string { return f.path("cards") }
 
-// Card is the newest card held of another party.
+// Card is the newest card held of another party. The own one is OwnCard.
 func (f Folder) Card(p line.Party) string {
 	return f.path("cards", strings.ToLower(string(p))+".card")
+}
+
+// CardVersion is one version of any party's card; all that were held are kept,
+// for entries are judged by the card of their time.
+func (f Folder) CardVersion(p line.Party, version uint32) string {
+	return f.path("cards", fmt.Sprintf("%s.%d.card", strings.ToLower(string(p)), version))
 }
 
 // Charters is the folder of signed charters; Charter is one of them.
@@ -186,3 +192,7 @@ func ReadAll(r io.Reader, name string, limit int64) ([]byte, error) {
 	}
 	return b, nil
 }
+
+// ArchivePublic is the public half of the party's offline archive key: with
+// it, the sealed archive opens even when the station is lost. It is optional.
+func (f Folder) ArchivePublic() string { return f.path("archive.pub") }

@@ -38,6 +38,12 @@ type History interface {
 	CosigAt(ctx context.Context, l line.ID, log line.Log, signer line.Log, size uint64) (record.Cosig, bool, error)
 	// Segment returns an archive segment's wrapped keys.
 	Segment(ctx context.Context, l line.ID, id uint64) (record.Segment, bool, error)
+	// EpochLeaves returns the leaf hashes of an epoch's keys, kept when the
+	// secret is gone.
+	EpochLeaves(ctx context.Context, l line.ID, log line.Log, base uint64) ([]byte, bool, error)
+	// Urgent returns up to max held entries of a log from seq first on that
+	// came or went with the urgent bit.
+	Urgent(ctx context.Context, l line.ID, log line.Log, first uint64, max int) ([]record.Entry, error)
 	// Token returns what became of a client's idempotency token.
 	Token(ctx context.Context, l line.ID, token string) (record.Token, bool, error)
 }

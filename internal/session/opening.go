@@ -1,0 +1,272 @@
+package session
+
+import (
+	"fmt"
+
+	"herald/internal/line"
+	"herald/internal/record"
+	"herald/internal/seal"
+	"herald/internal/tlog"
+	"herald/internal/wire"
+)
+
+// admit takes a checked entry that a peer brought: keeps it, opens it, and
+// answers for it.
+func (l *Line) admit(t *turn, c record.Checked, urgent bool, from *Peer) {
+	if c.Pos.Log == l.own() && c.Pos.Seq >= l.st.Size(l.own()) && l.held == "" {
+		l.held = "a peer holds entries of this station's own log that are not in its store: the store is older than what was sent. They are being fetched; when they are here, signing goes on by itself"
+		t.seen = true
+	}
+	if !urgent && l.overQuota(t, c) {
+		return
+	}
+	via := ""
+	if from != nil {
+		via = from.conn.label()
+	}
+	size := l.st.Size(c.Pos.Log)
+	out, err := l.st.Add(&t.Turn, c, record.Entry{Received: t.now.UnixMilli(), Via: via, Urgent: urgent})
+	if err != nil {
+		l.cfg.Log.Error("an entry cannot be ranked", "line", l.ID().Short(), "error", err)
+		return
+	}
+	if out == record.Below {
+		l.compare(t, c)
+	}
+	if out != record.Taken {
+		return
+	}
+	l.open(t, c)
+	prec := line.Routine
+	if urgent {
+		prec = line.Immediate
+	}
+	if n := len(t.Bodies); n > 0 && t.Bodies[n-1].Pos == c.Pos && t.Bodies[n-1].Precedence > prec {
+		prec = t.Bodies[n-1].Precedence
+	}
+	t.entries = append(t.entries, fresh{e: record.Entry{SignedEntry: c.SignedEntry, LeafHash: c.LeafHash, Urgent: urgent}, prec: prec, from: from})
+	t.seen = true
+	if urgent && c.Pos.Seq > size && c.Pos.Party != l.cfg.Line.Self {
+		l.state(t, wire.KindGot, line.Immediate, wire.Statement{Refs: []wire.Ref{wire.NewRef(c.Pos, c.LeafHash)}})
+	}
+}
+
+// compare holds an offered entry against the one that is held at its place.
+func (l *Line) compare(t *turn, c record.Checked) {
+	held, ok, err := l.entry(t.ctx, c.Pos)
+	if err != nil || !ok {
+		return
+	}
+	if ev, forked := l.st.Fork(c, held); forked {
+		l.proveFork(t, c.Pos.Log, ev)
+	}
+}
+
+// proveFork keeps evidence of two histories, once per place, and puts it on
+// the own record so that every party has it.
+func (l *Line) proveFork(t *turn, g line.Log, ev tlog.Evidence) {
+	b, err := ev.Marshal()
+	if err != nil {
+		return
+	}
+	name := fmt.Sprintf("fork/%d/%d/%d/%d", g.Party, g.Gen, ev.Kind, ev.At)
+	if l.known(name) {
+		return
+	}
+	l.turns.proofs[name] = struct{}{}
+	t.Prove(g, ev)
+	t.seen = true
+	l.notice(t, wire.KindEvidence, line.Immediate, wire.Notice{Party: uint8(g.Party), Proof: b})
+}
+
+func (l *Line) known(name string) bool { _, ok := l.turns.proofs[name]; return ok }
+
+// open reads what an entry says: an epoch in clear, or a sealed part.
+func (l *Line) open(t *turn, c record.Checked) {
+	if c.Entry.Key == 0 {
+		l.openEpochEntry(t, c)
+		return
+	}
+	if c.Pos.Party == l.cfg.Line.Self {
+		l.lost(t, c.Pos, c.LeafHash) // own words, come back after a restore
+		return
+	}
+	g, base := c.Pos.Log, c.Pos.Seq-uint64(c.Entry.Key)
+	e := l.v.find(g, base)
+	if e == nil {
+		l.wait(t, c, base)
+		return
+	}
+	ep, err := l.v.derive(e)
+	if err != nil {
+		l.lost(t, c.Pos, c.LeafHash)
+		return
+	}
+	mk, err := ep.Key(int(c.Entry.Key))
+	if err != nil {
+		l.lost(t, c.Pos, c.LeafHash)
+		return
+	}
+	l.openWith(t, c, mk)
+}
+
+// openWith opens an entry with its message key. What does not open under a
+// key that the epoch commits to is the author's defect.
+func (l *Line) openWith(t *turn, c record.Checked, mk [seal.KeySize]byte) {
+	inner, err := seal.OpenBody(mk, associated(l.cfg.Line, c.Pos, c.Entry), c.Entry.Body)
+	if err != nil {
+		l.defect(t, c.Pos, "its seal does not open under the key that its epoch commits to")
+		return
+	}
+	in, err := wire.ParseInner(inner)
+	b := record.Body{Pos: c.Pos}
+	if err != nil {
+		b.Defect = err.Error()
+	} else {
+		b.Kind, b.Number = in.Kind, in.Number
+		b.Precedence, b.Marking = in.Flags.Precedence(), in.Flags.Marking()
+	}
+	if seg, box, aerr := l.v.archive(t, c.Pos, inner, mk[:]); aerr != nil {
+		b.Defect = "could not be archived: " + aerr.Error()
+	} else {
+		b.Segment, b.Box = seg, box
+	}
+	if b.Defect == "" {
+		b.Defect = l.judge(t, c.Pos, c.Entry.Time, in)
+	}
+	t.Bodies = append(t.Bodies, b)
+	delete(l.turns.pending, c.Pos)
+	if b.Defect == "" || in.Kind.Spoken() {
+		l.derive(t, record.Entry{SignedEntry: c.SignedEntry, LeafHash: c.LeafHash}, c.Entry.Time, in)
+	}
+}
+
+func (l *Line) defect(t *turn, p line.Pos, why string) {
+	t.Bodies = append(t.Bodies, record.Body{Pos: p, Defect: why})
+	delete(l.turns.pending, p)
+	t.seen = true
+}
+
+// wait keeps an entry whose epoch is not here yet, or says at once that it
+// cannot be opened when the epoch came and did not serve.
+func (l *Line) wait(t *turn, c record.Checked, base uint64) {
+	at := line.Pos{Log: c.Pos.Log, Seq: base}
+	if l.st.Holds(at) {
+		l.lost(t, c.Pos, c.LeafHash)
+		return
+	}
+	t.Bodies = append(t.Bodies, record.Body{Pos: c.Pos, Pending: true})
+	l.turns.pending[c.Pos] = struct{}{}
+}
+
+// lost says on the record that an entry cannot be opened here, so that
+// whoever can will reseal its key (spec 06 §6).
+func (l *Line) lost(t *turn, p line.Pos, leaf line.Hash) {
+	t.Bodies = append(t.Bodies, record.Body{Pos: p, Pending: true, Defect: "cannot be opened here; its key was asked for again"})
+	l.turns.pending[p] = struct{}{}
+	t.lost = append(t.lost, wire.NewRef(p, leaf))
+}
+
+// openEpochEntry takes an epoch's secret, and opens what waited for it.
+func (l *Line) openEpochEntry(t *turn, c record.Checked) {
+	ep, err := wire.ParseEpoch(c.Entry.Body)
+	if err != nil {
+		l.defect(t, c.Pos, err.Error())
+		return
+	}
+	t.Bodies = append(t.Bodies, record.Body{Pos: c.Pos})
+	if c.Pos.Party == l.cfg.Line.Self {
+		return // own, come back after a restore
+	}
+	l.v.learn(t, c.Pos, ep)
+	for _, e := range l.v.epochs[c.Pos.Log] {
+		if e.row.Base < ep.Oldest && e.row.End == 0 && e.row.Base < c.Pos.Seq {
+			e.row.End = c.Pos.Seq
+			t.Epochs = append(t.Epochs, e.row)
+		}
+	}
+	if err := l.takeSecret(t, c, ep); err != nil {
+		l.cfg.Log.Warn("an epoch cannot be opened; its entries will be asked for again",
+			"line", l.ID().Short(), "party", l.cfg.Line.Members[c.Pos.Party], "seq", c.Pos.Seq, "error", err)
+	}
+	for p := range l.turns.pending {
+		if p.Log == c.Pos.Log && p.Seq > c.Pos.Seq && p.Seq <= c.Pos.Seq+seal.EpochKeys {
+			l.retry(t, p, c.Pos.Seq)
+		}
+	}
+}
+
+func (l *Line) takeSecret(t *turn, c record.Checked, ep wire.Epoch) error {
+	box, ok := ep.Secrets[uint8(l.cfg.Line.Self)]
+	if !ok {
+		return fmt.Errorf("it is not sealed to us: %w", seal.ErrOpen)
+	}
+	key, err := l.v.private(box.Index)
+	if err != nil {
+		return err
+	}
+	id := l.cfg.Line.LogID(c.Pos.Log)
+	es, err := seal.OpenSecret(key, id, c.Pos.Seq, l.cfg.Line.Members[l.cfg.Line.Self], box.Index, box.Box)
+	if err != nil {
+		return err
+	}
+	live, err := seal.EpochFromSecret(id, c.Pos.Seq, es, line.Hash(ep.Keys))
+	clear(es[:])
+	if err != nil {
+		return err
+	}
+	_, err = l.v.keep(t, c.Pos.Log, live)
+	return err
+}
+
+// retry opens an entry that waited for the epoch at base.
+func (l *Line) retry(t *turn, p line.Pos, base uint64) {
+	e, ok := t.find(p)
+	if !ok {
+		var err error
+		if e, ok, err = l.entry(t.ctx, p); err != nil || !ok {
+			return
+		}
+	}
+	parsed, err := wire.ParseEntry(e.Leaf, len(l.cfg.Line.Members))
+	if err != nil || p.Seq-uint64(parsed.Key) != base {
+		return
+	}
+	l.open(t, record.Checked{SignedEntry: e.SignedEntry, Entry: parsed, LeafHash: e.LeafHash})
+}
+
+// find returns an entry that this turn took.
+func (t *turn) find(p line.Pos) (record.Entry, bool) {
+	for _, e := range t.Entries {
+		if e.Pos == p {
+			return e, true
+		}
+	}
+	return record.Entry{}, false
+}
+
+// state writes a station's statement into the own log.
+func (l *Line) state(t *turn, k wire.Kind, prec line.Precedence, s wire.Statement) {
+	l.say(t, wire.Inner{Kind: k, Flags: wire.NewFlags(prec, line.Real, 0), Content: wire.Marshal(s)})
+}
+
+// notice writes a notice into the own log.
+func (l *Line) notice(t *turn, k wire.Kind, prec line.Precedence, n wire.Notice) {
+	l.say(t, wire.Inner{Kind: k, Flags: wire.NewFlags(prec, line.Real, 0), Content: wire.Marshal(n)})
+}
+
+// say sequences a station's words, or queues them while it must not sign.
+func (l *Line) say(t *turn, in wire.Inner) {
+	w := words{inner: in, time: uint64(t.now.Unix())}
+	if l.held == "" {
+		_, err := l.sequence(t, w)
+		if err == nil {
+			return
+		}
+		l.cfg.Log.Error("a station's statement could not be written", "line", l.ID().Short(), "kind", in.Kind.String(), "error", err)
+		return
+	}
+	if _, err := l.enqueue(t, w, ""); err != nil {
+		l.cfg.Log.Error("a station's statement could not be queued", "line", l.ID().Short(), "error", err)
+	}
+}
