@@ -7,11 +7,13 @@ import (
 	"sync/atomic"
 )
 
-// Link is a bearer.Link that keeps what it receives. It watches that Next and
-// Receive are not called concurrently with themselves.
+// Link is a bearer.Link for tests and benchmarks. It keeps what it receives,
+// and watches that Next and Receive are not called concurrently with
+// themselves.
 type Link struct {
-	// Fill, when set, makes an endless supply of bulk frames of at most max
-	// bytes; nil means none at the moment. It is called from Next alone.
+	// Fill, when set, makes bulk frames of at most max bytes whenever nothing
+	// else is queued; nil means none at the moment. It is called from Next
+	// alone.
 	Fill func(max int) []byte
 	// Sink, when set, takes received frames instead of the link's own list.
 	Sink func(frame []byte) error
@@ -22,10 +24,11 @@ type Link struct {
 
 	mu     sync.Mutex
 	urgent [][]byte
-	bulk   [][]byte
+	sent   [][]byte // what Next gave out, in order, when keep is set
 	got    [][]byte
 	came   chan struct{} // closed and replaced at each arrival
 	fault  error
+	keep   bool
 }
 
 // NewLink returns an empty link.
@@ -33,14 +36,11 @@ func NewLink() *Link {
 	return &Link{ready: make(chan struct{}, 1), came: make(chan struct{})}
 }
 
-// Send queues a copy of the frame.
-func (l *Link) Send(frame []byte, bulk bool) {
+// Send queues a copy of a frame that is not bulk. It must fit in whatever
+// limit the bearer sets: at most bearer.MinMax bytes are sure to.
+func (l *Link) Send(frame []byte) {
 	l.mu.Lock()
-	if bulk {
-		l.bulk = append(l.bulk, bytes.Clone(frame))
-	} else {
-		l.urgent = append(l.urgent, bytes.Clone(frame))
-	}
+	l.urgent = append(l.urgent, bytes.Clone(frame))
 	l.mu.Unlock()
 	l.Wake()
 }
@@ -56,38 +56,24 @@ func (l *Link) Wake() {
 // Ready implements bearer.Link.
 func (l *Link) Ready() <-chan struct{} { return l.ready }
 
-// Next implements bearer.Link. A queued frame longer than max waits until the
-// connection has shown that it can take it.
-func (l *Link) Next(max int, bulk bool) ([]byte, bool) {
+// Next implements bearer.Link.
+func (l *Link) Next(max int, bulk bool) (frame []byte, isBulk bool) {
 	if !l.inNext.CompareAndSwap(false, true) {
 		l.fail(errors.New("Next was called concurrently"))
 	}
 	defer l.inNext.Store(false)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if f := pop(&l.urgent, max); f != nil {
-		return f, false
+	switch {
+	case len(l.urgent) > 0 && len(l.urgent[0]) <= max:
+		frame, l.urgent = l.urgent[0], l.urgent[1:]
+	case bulk && l.Fill != nil:
+		frame, isBulk = l.Fill(max), true
 	}
-	if !bulk {
-		return nil, false
+	if l.keep && frame != nil {
+		l.sent = append(l.sent, bytes.Clone(frame))
 	}
-	if f := pop(&l.bulk, max); f != nil {
-		return f, true
-	}
-	if l.Fill != nil {
-		return l.Fill(max), true
-	}
-	return nil, false
-}
-
-// pop takes the first frame of the queue if it is at most max bytes long.
-func pop(q *[][]byte, max int) []byte {
-	if len(*q) == 0 || len((*q)[0]) > max {
-		return nil
-	}
-	f := (*q)[0]
-	*q = (*q)[1:]
-	return f
+	return frame, isBulk
 }
 
 // Receive implements bearer.Link.
@@ -109,10 +95,17 @@ func (l *Link) Receive(frame []byte) error {
 
 // Got returns what has been received so far, and a channel that is closed when
 // more has.
-func (l *Link) Got() ([][]byte, <-chan struct{}) {
+func (l *Link) Got() (frames [][]byte, more <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.got[:len(l.got):len(l.got)], l.came
+}
+
+// Sent returns what Next has given out, in order, if the link keeps it.
+func (l *Link) Sent() [][]byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sent[:len(l.sent):len(l.sent)]
 }
 
 // Fault returns the first breach of the contract by the bearer, or nil.
