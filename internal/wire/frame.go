@@ -24,6 +24,7 @@ const (
 	FrameChunk    FrameType = 9
 	FrameEvidence FrameType = 10
 	FrameRefuse   FrameType = 11 // why this channel is not served
+	FramePart     FrameType = 12 // a piece of a frame that is larger than the bearer's
 )
 
 const urgentBit = 0x80
@@ -297,11 +298,28 @@ type WantBlob struct {
 	End   uint64 `cbor:"2,keyasint"`
 }
 
-// Chunk carries one chunk of an attachment, or a part of it.
+// Chunk carries one chunk of an attachment.
 type Chunk struct {
-	_      struct{} `cbor:",toarray"`
-	Root   []byte
-	Index  uint64
-	Offset uint32 // of Data in the chunk; a slow bearer sends a chunk in parts
-	Data   []byte
+	_     struct{} `cbor:",toarray"`
+	Root  []byte
+	Index uint64
+	Data  []byte
+}
+
+// ParsePart reads the payload of a part: which frame, where in it, how long
+// the whole frame is, and the bytes (spec 08 §2).
+func ParsePart(b []byte) (id, offset, total uint64, data []byte, err error) {
+	var v [3]uint64
+	for i := range v {
+		n := 0
+		if v[i], n, err = uvarint(b); err != nil {
+			return 0, 0, 0, nil, fmt.Errorf("part: %w", err)
+		}
+		b = b[n:]
+	}
+	id, offset, total = v[0], v[1], v[2]
+	if total > MaxFrame || total < 2 || offset > total || uint64(len(b)) > total-offset || len(b) == 0 {
+		return 0, 0, 0, nil, fmt.Errorf("part: %w", ErrFormat)
+	}
+	return id, offset, total, b, nil
 }
