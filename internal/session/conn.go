@@ -333,6 +333,7 @@ type Peer struct {
 	cards   map[line.Party]uint32
 	sent    map[line.Pos]struct{} // urgent ones sent ahead of the rest
 	eager   bool                  // catching up from the store
+	taken   int                   // entries that came and were new
 	refusal string                // why the other side does not serve the line
 }
 

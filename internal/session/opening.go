@@ -36,6 +36,9 @@ func (l *Line) admit(t *turn, c record.Checked, urgent bool, from *Peer) {
 	if out != record.Taken {
 		return
 	}
+	if from != nil {
+		from.taken++
+	}
 	l.open(t, c)
 	prec := line.Routine
 	if urgent {

@@ -110,19 +110,11 @@ func (l *Line) believe(t *turn, p *Peer, h wire.Have) {
 	if h.Full {
 		p.theirs, p.sent = map[line.Log]*held{}, map[line.Pos]struct{}{}
 	}
-	for _, hl := range h.Logs {
-		if int(hl.Party) >= len(l.cfg.Line.Members) {
-			continue
-		}
-		x := p.of(line.Log{Party: int(hl.Party), Gen: line.Generation(hl.Gen)})
-		x.size, x.ahead, x.head = max(x.size, hl.Size), hl.Ahead, max(x.head, hl.Head)
-		x.offered = max(x.offered, x.size)
-		for _, c := range hl.Cosigned {
-			signer := line.Log{Party: int(c.Party), Gen: line.Generation(c.Gen)}
-			x.cosigned[signer] = max(x.cosigned[signer], c.Size)
-		}
+	p.learn(h, len(l.cfg.Line.Members))
+	if h.Full {
+		t.meta(haveName(p.party), wire.Marshal(h))
 	}
-	l.confirm(t, p)
+	l.confirmBy(t, p)
 	l.swapCards(p, h.Cards)
 	p.eager = true
 	t.then(func(err error) {
@@ -133,10 +125,10 @@ func (l *Line) believe(t *turn, p *Peer, h wire.Have) {
 	l.refill(t, p)
 }
 
-// confirm lets a station that must not sign yet sign again, once a peer's
+// confirmBy lets a station that must not sign yet sign again, once a peer's
 // summary shows nothing of its own log that it lacks (spec 04 §2).
-func (l *Line) confirm(t *turn, p *Peer) {
-	if l.held == "" || !p.ready {
+func (l *Line) confirmBy(t *turn, p *Peer) {
+	if l.held == "" {
 		return
 	}
 	x := p.of(l.own())
