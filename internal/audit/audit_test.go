@@ -2,14 +2,10 @@ package audit_test
 
 import (
 	"bytes"
-	"errors"
-	"io"
-	"strings"
 	"testing"
 
 	"herald/internal/audit"
 	"herald/internal/audit/audittest"
-	"herald/internal/charter"
 	"herald/internal/line"
 	"herald/internal/wire"
 )
@@ -80,7 +76,4 @@ func TestSound(t *testing.T) {
 			t.Errorf("head %+v", h)
 		}
 	}
-	t.Log(run(t, file, true))
 }
-
-var _ = []any{errors.Is, io.EOF, strings.Contains, charter.Parse}

@@ -47,7 +47,6 @@ type auditor struct {
 	// Of the collector.
 	sections   []*section
 	byLog      map[line.Log]*section
-	byID       map[line.LogID]*section
 	entries    uint64
 	references []reference
 	released   map[[16]byte]bool
@@ -66,7 +65,7 @@ func Run(ctx context.Context, r io.Reader, opt Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	a := &auditor{opt: opt, deep: opt.Deep, byLog: map[line.Log]*section{}, byID: map[line.LogID]*section{}, released: map[[16]byte]bool{}}
+	a := newAuditor(opt)
 	if err := a.file(rd); err != nil {
 		return Report{}, err
 	}
@@ -74,8 +73,11 @@ func Run(ctx context.Context, r io.Reader, opt Options) (Report, error) {
 		a.found.add(Fault, "changed", "end of the file", line.Pos{}, "the file's own check does not fit: it was damaged or changed after it was exported")
 	}
 	a.concludeReferences()
-	rep := a.report(a.rank())
-	return rep, nil
+	return a.report(a.rank()), nil
+}
+
+func newAuditor(opt Options) *auditor {
+	return &auditor{opt: opt, deep: opt.Deep, byLog: map[line.Log]*section{}, released: map[[16]byte]bool{}}
 }
 
 // file reads the whole file, and starts and ends what works on it.
@@ -186,8 +188,8 @@ type standing struct {
 	greatest          uint32
 }
 
-// rank computes the causal order, once every log was read (spec 07 §3).
-func (a *auditor) rank() standing {
+// ranker computes the causal order, once every log was read (spec 07 §3).
+func (a *auditor) ranker() *ranker {
 	r := ranker{logs: map[line.Log]*ranked{}}
 	for _, s := range a.sections {
 		l := &ranked{log: s.log, trail: s.trail, size: s.ranked, marks: make([]wire.Mark, len(s.marks)), ranks: make([]uint32, 0, s.ranked)}
@@ -197,6 +199,12 @@ func (a *auditor) rank() standing {
 		r.add(l)
 	}
 	r.run()
+	return &r
+}
+
+// rank says what became of the causal order.
+func (a *auditor) rank() standing {
+	r := a.ranker()
 	var st standing
 	for _, l := range r.turn {
 		st.ranked += uint64(len(l.ranks))

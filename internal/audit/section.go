@@ -115,10 +115,7 @@ func (a *auditor) collect() {
 func (a *auditor) begin(s *section) {
 	a.sections = append(a.sections, s)
 	a.byLog[s.log] = s
-	a.byID[s.id] = s
-	for _, c := range a.id.closings(s.log) {
-		s.closings = append(s.closings, c)
-	}
+	s.closings = a.id.closings(s.log)
 	next := line.Log{Party: s.log.Party, Gen: s.log.Gen + 1}
 	if n, ok := a.byLog[next]; ok && n.closes != nil {
 		s.closings = append(s.closings, closing{n.closes.Size, line.Hash(n.closes.Root), n.place(0)})
