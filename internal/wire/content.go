@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -81,35 +82,77 @@ type Notice struct {
 }
 
 // ParseMessage reads the content of a spoken kind and checks what does not
-// need the charter: sizes, counts, text in UTF-8.
+// need the charter: sizes, counts, and the short texts. The text itself is
+// checked once it is decompressed (spec 05 §4).
 func ParseMessage(in Inner) (Message, error) {
 	var m Message
 	if err := Unmarshal(in.Content, MaxEntry, &m); err != nil {
 		return m, fmt.Errorf("%s: %w", in.Kind, err)
 	}
-	if len(m.Refs) > MaxRefs || len(m.Blobs) > MaxBlobs || len(m.Subject) > MaxSubject {
-		return m, fmt.Errorf("%s: %w: too many references or attachments, or subject too long", in.Kind, ErrFormat)
-	}
-	if in.Kind.Replies() && len(m.Refs) == 0 {
-		return m, fmt.Errorf("%s: %w: names no message", in.Kind, ErrFormat)
-	}
-	for _, r := range m.Refs {
-		if len(r.Leaf) != 32 {
-			return m, fmt.Errorf("%s: %w: reference without leaf hash", in.Kind, ErrFormat)
-		}
-	}
-	for _, b := range m.Blobs {
-		if len(b.Key) != 32 || len(b.Hash) != 32 || len(b.Root) != 32 {
-			return m, fmt.Errorf("%s: %w: attachment %q", in.Kind, ErrFormat, b.Name)
-		}
-		if err := CheckText(b.Name, 255); err != nil {
-			return m, fmt.Errorf("%s: attachment name: %w", in.Kind, err)
-		}
-	}
-	if err := CheckText(m.Subject, MaxSubject); err != nil {
-		return m, fmt.Errorf("%s: subject: %w", in.Kind, err)
+	if err := m.check(in); err != nil {
+		return m, fmt.Errorf("%s: %w", in.Kind, err)
 	}
 	return m, nil
+}
+
+func (m Message) check(in Inner) error {
+	switch {
+	case !in.Flags.Known():
+		return fmt.Errorf("%w: flags %#x", ErrFormat, uint16(in.Flags))
+	case len(m.Refs) > MaxRefs || len(m.Blobs) > MaxBlobs:
+		return fmt.Errorf("%w: too many references or attachments", ErrFormat)
+	case in.Kind.Replies() && len(m.Refs) == 0:
+		return fmt.Errorf("%w: names no message", ErrFormat)
+	case len(m.Form) != 0 && len(m.Form) != 32:
+		return fmt.Errorf("%w: form of %d bytes", ErrFormat, len(m.Form))
+	case !languageLike(m.Lang):
+		return fmt.Errorf("%w: language %q", ErrFormat, m.Lang)
+	}
+	if err := checkRefs(m.Refs); err != nil {
+		return err
+	}
+	for _, b := range m.Blobs {
+		if err := b.check(); err != nil {
+			return err
+		}
+	}
+	if err := CheckLine(m.Subject, MaxSubject); err != nil {
+		return fmt.Errorf("subject: %w", err)
+	}
+	return nil
+}
+
+func (b Blob) check() error {
+	if len(b.Key) != 32 || len(b.Hash) != 32 || len(b.Root) != 32 || b.Length > MaxBlob {
+		return fmt.Errorf("%w: attachment %q", ErrFormat, b.Name)
+	}
+	if err := CheckLine(b.Name, MaxName); err != nil {
+		return fmt.Errorf("attachment's name: %w", err)
+	}
+	if b.Name == "" || b.Name == "." || b.Name == ".." || strings.ContainsAny(b.Name, `/\`) {
+		return fmt.Errorf("%w: attachment's name %q is not a file's", ErrFormat, b.Name)
+	}
+	return nil
+}
+
+func checkRefs(refs []Ref) error {
+	for _, r := range refs {
+		if len(r.Leaf) != 32 || r.Gen == 0 || r.Party >= line.MaxParties {
+			return fmt.Errorf("%w: reference", ErrFormat)
+		}
+	}
+	return nil
+}
+
+// languageLike bounds what may stand for a language. Whether it names one is
+// for whoever shows it.
+func languageLike(s string) bool {
+	for _, r := range s {
+		if (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' {
+			return false
+		}
+	}
+	return len(s) <= 16
 }
 
 // ParseStatement reads a station's statement.
@@ -118,15 +161,86 @@ func ParseStatement(in Inner) (Statement, error) {
 	if err := Unmarshal(in.Content, MaxEntry, &s); err != nil {
 		return s, fmt.Errorf("%s: %w", in.Kind, err)
 	}
-	if len(s.Refs) == 0 || len(s.Refs) > MaxLogs {
+	if len(s.Refs) == 0 || len(s.Refs) > MaxStated {
 		return s, fmt.Errorf("%s: %w: %d references", in.Kind, ErrFormat, len(s.Refs))
 	}
-	for _, r := range s.Refs {
-		if len(r.Leaf) != 32 {
-			return s, fmt.Errorf("%s: %w: reference without leaf hash", in.Kind, ErrFormat)
-		}
+	if err := checkRefs(s.Refs); err != nil {
+		return s, fmt.Errorf("%s: %w", in.Kind, err)
+	}
+	if want := len(s.Root) == 32; want != (in.Kind == KindBlobGot) || !want && len(s.Root) != 0 {
+		return s, fmt.Errorf("%s: %w: attachment's root of %d bytes", in.Kind, ErrFormat, len(s.Root))
+	}
+	if err := CheckLine(s.Channel, MaxName); err != nil {
+		return s, fmt.Errorf("%s: channel: %w", in.Kind, err)
 	}
 	return s, nil
+}
+
+// ParseReseal reads one message key that came again.
+func ParseReseal(in Inner) (Reseal, error) {
+	var r Reseal
+	if err := Unmarshal(in.Content, MaxEntry, &r); err != nil {
+		return r, fmt.Errorf("%s: %w", in.Kind, err)
+	}
+	err := checkRefs([]Ref{r.Ref})
+	if err == nil && (len(r.Keys) == 0 || len(r.Path) > 256 || len(r.Path)%32 != 0) {
+		err = fmt.Errorf("%w: keys or path", ErrFormat)
+	}
+	for p, k := range r.Keys {
+		if err == nil && (p >= line.MaxParties || len(k.Box) != boxSize) {
+			err = fmt.Errorf("%w: key of %d bytes for party %d", ErrFormat, len(k.Box), p)
+		}
+	}
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", in.Kind, err)
+	}
+	return r, nil
+}
+
+// ParseNotice reads a notice and checks that its kind has what it needs.
+func ParseNotice(in Inner) (Notice, error) {
+	var n Notice
+	if err := Unmarshal(in.Content, MaxEntry, &n); err != nil {
+		return n, fmt.Errorf("%s: %w", in.Kind, err)
+	}
+	ok := (len(n.Hash) == 0 || len(n.Hash) == 32) && n.Party < line.MaxParties && n.State <= 1
+	switch in.Kind {
+	case KindCard, KindAdopt, KindEnact:
+		ok = ok && n.Version > 0 && len(n.Hash) == 32
+	case KindEvidence:
+		ok = ok && len(n.Proof) > 0
+	}
+	if !ok {
+		return n, fmt.Errorf("%s: %w", in.Kind, ErrFormat)
+	}
+	return n, nil
+}
+
+// CheckContent reports whether an opened part's content is as its kind asks.
+// Of an unknown kind nothing is asked (spec 05 §3).
+func CheckContent(in Inner) (err error) {
+	switch {
+	case in.Kind.Spoken():
+		_, err = ParseMessage(in)
+	case in.Kind == KindReseal:
+		_, err = ParseReseal(in)
+	case in.Kind == KindThrottle, in.Kind == KindAttendance, in.Kind >= KindCard && in.Kind.Known():
+		_, err = ParseNotice(in)
+	case in.Kind.Known():
+		_, err = ParseStatement(in)
+	}
+	return err
+}
+
+// CheckLine refuses what CheckText refuses, and more than one line.
+func CheckLine(s string, limit int) error {
+	if err := CheckText(s, limit); err != nil {
+		return err
+	}
+	if i := strings.IndexAny(s, "\n\t"); i >= 0 {
+		return fmt.Errorf("text has a line break or tab at byte %d: it must be one line", i)
+	}
+	return nil
 }
 
 // CheckText refuses text that is not UTF-8, is longer than limit bytes, or

@@ -75,11 +75,19 @@ func ParseEntry(leaf []byte, members int) (Entry, error) {
 	return e, nil
 }
 
+// outer is an entry with null in the place of its body.
+type outer struct {
+	_     struct{} `cbor:",toarray"`
+	Key   uint8
+	Time  uint64
+	Body  *struct{}
+	After []Mark
+}
+
 // Context is the associated data's tail: what of the entry stands outside the
 // seal, in the entry's own encoding (spec 06 §4).
 func (e Entry) Context() []byte {
-	e.Body = nil
-	return Marshal(e)
+	return Marshal(outer{Key: e.Key, Time: e.Time, After: e.After})
 }
 
 // Epoch is the body of an entry whose Key is 0 (spec 06 §2).
@@ -114,14 +122,30 @@ type Closes struct {
 	Root []byte
 }
 
-// ParseEpoch reads the body of an epoch entry.
+// Lengths in an epoch, in bytes (spec 06 §1).
+const (
+	receiveSize = 1216 // a receive key
+	boxSize     = 1168 // a 32-byte secret sealed to one
+)
+
+// ParseEpoch reads the body of an epoch entry. What it takes is part of what
+// all parties must agree on, since the causal order rests on Closes
+// (spec 07 §3).
 func ParseEpoch(body []byte) (Epoch, error) {
 	var e Epoch
 	if err := Unmarshal(body, MaxEntry, &e); err != nil {
 		return e, fmt.Errorf("epoch: %w", err)
 	}
-	if len(e.Secrets) > 0 && len(e.Keys) != 32 {
-		return e, fmt.Errorf("epoch: %w: commitment of %d bytes", ErrFormat, len(e.Keys))
+	if n := len(e.Keys); n != 32 && (n != 0 || len(e.Secrets) > 0) {
+		return e, fmt.Errorf("epoch: %w: commitment of %d bytes", ErrFormat, n)
+	}
+	if n := len(e.Receive); n != 0 && n != receiveSize {
+		return e, fmt.Errorf("epoch: %w: receive key of %d bytes", ErrFormat, n)
+	}
+	for p, s := range e.Secrets {
+		if p >= line.MaxParties || len(s.Box) != boxSize {
+			return e, fmt.Errorf("epoch: %w: secret of %d bytes for party %d", ErrFormat, len(s.Box), p)
+		}
 	}
 	if c := e.Closes; c != nil && len(c.Root) != 32 {
 		return e, fmt.Errorf("epoch: %w: closing root of %d bytes", ErrFormat, len(c.Root))
@@ -229,7 +253,7 @@ func (in Inner) SignedPart() []byte {
 }
 
 // Flags packs precedence (bits 0–1), marking (bits 2–3) and the text's
-// dictionary (bits 4–7).
+// dictionary (bits 4–7). The other bits are unassigned, and zero (spec 05 §2).
 type Flags uint16
 
 // NewFlags packs them.
@@ -242,6 +266,9 @@ func (f Flags) Precedence() line.Precedence { return line.Precedence(f & 3) }
 
 // Marking returns bits 2–3.
 func (f Flags) Marking() line.Marking { return line.Marking(f >> 2 & 3) }
+
+// Known reports whether this release knows all that the flags say.
+func (f Flags) Known() bool { return f < 1<<8 && f.Marking() <= line.Test }
 
 // Dict returns bits 4–7.
 func (f Flags) Dict() uint8 { return uint8(f >> 4 & 15) }

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"herald/internal/line"
 )
@@ -92,7 +93,7 @@ func parseLog(b []byte) (line.Log, []byte, error) {
 	b = b[1:]
 	if l.Gen == 15 {
 		g, n, err := uvarint(b)
-		if err != nil || g < 15 || g > 1<<31 {
+		if err != nil || g < 15 || g > math.MaxUint32 {
 			return l, nil, ErrFormat
 		}
 		l.Gen, b = line.Generation(g), b[n:]
@@ -258,7 +259,8 @@ func ParseHello(b []byte) (h Hello, err error) {
 	if err = Unmarshal(b, MaxFrame, &h); err != nil {
 		return h, fmt.Errorf("hello: %w", err)
 	}
-	if len(h.Line) != 32 || len(h.Charter) != 32 || len(h.Versions) == 0 || len(h.Versions) > 16 || len(h.Suites) > 16 {
+	if len(h.Line) != 32 || len(h.Charter) != 32 || h.Party >= line.MaxParties ||
+		len(h.Versions) == 0 || len(h.Versions) > 16 || len(h.Suites) == 0 || len(h.Suites) > 16 {
 		return h, fmt.Errorf("hello: %w", ErrFormat)
 	}
 	return h, h.Have.check()
@@ -286,6 +288,16 @@ func (h Have) check() error {
 				return fmt.Errorf("have: %w: ranges out of order", ErrFormat)
 			}
 			end = r[1]
+		}
+		for _, c := range l.Cosigned {
+			if c.Gen == 0 || c.Party >= line.MaxParties {
+				return fmt.Errorf("have: %w: cosigner %d/%d", ErrFormat, c.Party, c.Gen)
+			}
+		}
+	}
+	for _, c := range h.Cards {
+		if c.Party >= line.MaxParties || len(c.Hash) != 32 {
+			return fmt.Errorf("have: %w: card of party %d", ErrFormat, c.Party)
 		}
 	}
 	return nil

@@ -23,8 +23,11 @@ const (
 	MaxRefs    = 16       // references in one message
 	MaxBlobs   = 16       // attachments of one message
 	MaxSubject = 200      // bytes of a subject
+	MaxName    = 255      // bytes of an attachment's name, or an alarm channel's
+	MaxBlob    = 1 << 40  // bytes of an attachment
+	MaxStated  = 256      // references in one statement
 	MaxRanges  = 64       // held ranges per log in one summary
-	MaxLogs    = 256      // logs in one summary
+	MaxLogs    = 256      // logs in one summary, and signers per log
 )
 
 // ErrFormat is wrapped by every decoding error: the bytes are not what the
@@ -37,7 +40,9 @@ type modes struct {
 }
 
 var codec = sync.OnceValue(func() modes {
-	enc, err := cbor.CoreDetEncOptions().EncMode()
+	opts := cbor.CoreDetEncOptions()
+	opts.NilContainers = cbor.NilContainerAsEmpty // nothing has two spellings: null is refused
+	enc, err := opts.EncMode()
 	if err != nil {
 		panic(err) // constant options
 	}
