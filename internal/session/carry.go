@@ -193,6 +193,7 @@ func (l *Line) Deliver(ctx context.Context, from int, frames iter.Seq[[]byte]) (
 		}
 	}
 	err := l.do(ctx, func(t *turn) error {
+		l.confirmBy(t, p)
 		t.then(func(error) { d.New = p.taken })
 		return nil
 	})

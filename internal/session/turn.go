@@ -97,6 +97,13 @@ func (l *Line) turn(ctx context.Context, evs []func(*turn)) {
 // conclude adds what follows from the turn's events: the signed head, own
 // cosignatures, keys that have served.
 func (l *Line) conclude(t *turn) {
+	if l.held != "" {
+		for p := range l.peers {
+			if p.ready {
+				l.confirmBy(t, p)
+			}
+		}
+	}
 	for len(t.lost) > 0 {
 		n := min(len(t.lost), wire.MaxRefs)
 		l.state(t, wire.KindUnreadable, line.Immediate, wire.Statement{Refs: t.lost[:n]})
