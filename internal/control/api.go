@@ -90,8 +90,10 @@ type LineInfo struct {
 	Queued  int          `json:"queued"`
 	Drafts  int          `json:"drafts"`
 	Unread  int          `json:"unread"`
-	Overdue []string     `json:"overdue,omitempty"` // my own view, by the charter's deadlines
-	Proofs  []string     `json:"proofs,omitempty"`  // two histories, and unproven inconsistencies
+	// Warnings tells what does not stop the line: a clock far off, for one.
+	Warnings []string `json:"warnings,omitempty"`
+	Overdue  []string `json:"overdue,omitempty"` // my own view, by the charter's deadlines
+	Proofs   []string `json:"proofs,omitempty"`  // two histories, and unproven inconsistencies
 }
 
 // PeerInfo is another party on a line, as this station sees it.
@@ -101,6 +103,7 @@ type PeerInfo struct {
 	Bearers   []BearerInfo `json:"bearers"`
 	Delivered uint64       `json:"delivered"` // own entries below are delivered to it
 	Card      uint32       `json:"card"`
+	Skew      int64        `json:"clock_skew_s,omitempty"` // its newest cosignature's time less our clock, seconds
 }
 
 // BearerInfo is one way to a peer.

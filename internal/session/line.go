@@ -127,6 +127,7 @@ type turnState struct {
 	received map[int]*quota        // bytes taken per party today
 	pending  map[line.Pos]struct{} // entries held but not opened
 	resealed map[line.Pos]struct{} // reseals written, so that one is enough
+	skew     map[int]time.Duration // of others' clocks, by their newest cosignature
 	proofs   map[string]struct{}   // forks already proved
 }
 
@@ -193,7 +194,7 @@ func (l *Line) load(ctx context.Context) error {
 	l.next.card = uint32(metaUint(snap.Meta, "card"))
 	l.turns = turnState{
 		pulling: map[line.Hash]*pull{}, received: map[int]*quota{},
-		pending: map[line.Pos]struct{}{}, resealed: map[line.Pos]struct{}{}, proofs: map[string]struct{}{},
+		pending: map[line.Pos]struct{}{}, resealed: map[line.Pos]struct{}{}, proofs: map[string]struct{}{}, skew: map[int]time.Duration{},
 	}
 	for _, p := range snap.Pending {
 		l.turns.pending[p] = struct{}{}

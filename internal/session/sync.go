@@ -376,6 +376,7 @@ func (l *Line) takeCosig(t *turn, c wire.Cosig, from *Peer) {
 		return
 	}
 	t.seen = true
+	l.turns.skew[c.Signer.Party] = time.Unix(int64(c.Time), 0).Sub(t.now.Truncate(time.Second))
 	if from != nil {
 		x := from.of(c.Log)
 		x.cosigned[c.Signer] = c.Size

@@ -19,7 +19,8 @@ type View struct {
 	Own     line.Log
 	Logs    []LogView
 	Peers   []PeerView
-	Said    map[int]Said // attendance, by party
+	Said    map[int]Said          // attendance, by party
+	Skew    map[int]time.Duration // how far a party's newest cosignature time is ahead of this station's clock
 }
 
 // LogView is one log.
@@ -59,7 +60,7 @@ func (l *Line) View(ctx context.Context) (View, error) {
 }
 
 func (l *Line) view() View {
-	v := View{Held: l.held, Queued: len(l.queue), Pending: len(l.turns.pending), Settled: l.st.Settled(), Own: l.own(), Said: map[int]Said{}}
+	v := View{Held: l.held, Queued: len(l.queue), Pending: len(l.turns.pending), Settled: l.st.Settled(), Own: l.own(), Said: map[int]Said{}, Skew: map[int]time.Duration{}}
 	for _, g := range l.st.Logs() {
 		lv := LogView{Log: g, Size: l.st.Size(g), Cosigned: l.st.Cosigners(g), Delivered: map[int]uint64{}}
 		for _, r := range l.st.Ahead(g, 1<<30) {
@@ -75,6 +76,9 @@ func (l *Line) view() View {
 		v.Peers = append(v.Peers, PeerView{Party: p.party, Bearer: p.conn.bearer, Ready: p.ready, Refusal: p.refusal, Heard: p.conn.Heard(), Conn: p.conn})
 	}
 	for p := range l.cfg.Line.Members {
+		if d, ok := l.turns.skew[p]; ok {
+			v.Skew[p] = d
+		}
 		if x := metaUint(l.meta, fmt.Sprintf("attended/%d", p)); x != 0 {
 			v.Said[p] = Said{Attended: x>>48 == 1, Time: x & (1<<48 - 1)}
 		}

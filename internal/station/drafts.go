@@ -202,8 +202,13 @@ func (s *Station) officer(code line.Officer) (keys.OfficerCert, error) {
 	if !ok {
 		return o, fmt.Errorf("no officer %q is on this party's card (version %d): herald card show lists them", code, card.Version)
 	}
-	if !o.ValidAt(s.o.Now()) {
-		return o, fmt.Errorf("officer %s: the certificate is not valid now (from %s until %s)", code, o.From.UTC().Format("2006-01-02"), o.Until.UTC().Format("2006-01-02"))
+	if !o.Revoked.IsZero() {
+		return o, fmt.Errorf("officer %s: the certificate was revoked on %s", code, o.Revoked.UTC().Format("2006-01-02"))
+	}
+	// A clock that is slow must not silence a watch, so the beginning of the
+	// certificate is not asked for.
+	if !s.o.Now().Before(o.Until) {
+		return o, fmt.Errorf("officer %s: the certificate ended on %s by this station's clock, which says %s: renew it with herald officer, or set the clock", code, o.Until.UTC().Format("2006-01-02"), s.o.Now().UTC().Format("2006-01-02"))
 	}
 	return o, nil
 }

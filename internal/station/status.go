@@ -16,6 +16,9 @@ import (
 	"herald/internal/wire"
 )
 
+// skewWarned is how many seconds apart two clocks may be before it is said.
+const skewWarned = 30
+
 // expiryAhead is how early a station warns that a key or certificate ends.
 const expiryAhead = 30 * 24 * time.Hour
 
@@ -76,6 +79,11 @@ func (s *Station) lineInfo(ctx context.Context, l *session.Line) (control.LineIn
 	if err != nil {
 		return out, err
 	}
+	for _, p := range out.Peers {
+		if p.Skew > skewWarned || p.Skew < -skewWarned {
+			out.Warnings = append(out.Warnings, fmt.Sprintf("%s's clock is %s %s ours: claimed times differ by that much", p.Party, (time.Duration(max(p.Skew, -p.Skew))*time.Second), map[bool]string{true: "ahead of", false: "behind"}[p.Skew > 0]))
+		}
+	}
 	out.State, out.Why = lineState(out, v, declined)
 	return out, nil
 }
@@ -100,6 +108,7 @@ func (s *Station) peerInfo(v session.View, p int, code line.Party) control.PeerI
 			out.Delivered = lv.Delivered[p]
 		}
 	}
+	out.Skew = int64(v.Skew[p] / time.Second)
 	if c, ok := s.cards.Card(code); ok {
 		out.Card = c.Version
 	}
