@@ -27,8 +27,8 @@ func (db *DB) Commit(ctx context.Context, b *record.Batch) error {
 	})
 }
 
-// erases reports whether the batch removes secrets, whose former copies must
-// leave the WAL too.
+// erases reports whether the batch removes keys, whose former copies must
+// leave the WAL too. What is encrypted under them needs no such care.
 func erases(b *record.Batch) bool {
 	for _, e := range b.Epochs {
 		if len(e.Secret) == 0 {
@@ -45,12 +45,7 @@ func erases(b *record.Batch) bool {
 			return true
 		}
 	}
-	for _, v := range b.Meta {
-		if v == nil {
-			return true
-		}
-	}
-	return len(b.Unqueue) > 0
+	return false
 }
 
 // applier writes one line's rows.
@@ -197,19 +192,19 @@ func (a *applier) epoch(e *record.Epoch) error {
 	if err != nil {
 		return err
 	}
-	return a.do(`REPLACE INTO epochs (k, line, leaves, secret, end) VALUES (?, ?, ?, ?, ?)`).
-		int(k).int(a.line).blob(e.Leaves).blob(e.Secret).uint(e.End).exec()
+	return a.do(`REPLACE INTO epochs (k, line, end, leaves, apart, secret) VALUES (?, ?, ?, ?, ?, ?)`).
+		int(k).int(a.line).uint(e.End).blob(e.Leaves).secret(e.Secret).exec()
 }
 
 func (a *applier) receiveKey(r *record.ReceiveKey) error {
-	return a.do(`REPLACE INTO receive_keys (line, party, gen, number, seq, seed, made) VALUES (?, ?, ?, ?, ?, ?, ?)`).
+	return a.do(`REPLACE INTO receive_keys (line, party, gen, number, seq, made, apart, seed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`).
 		int(a.line).int(int64(r.Log.Party)).int(int64(r.Log.Gen)).int(int64(r.Index)).
-		uint(r.Seq).blob(r.Seed).int(r.Made).exec()
+		uint(r.Seq).int(r.Made).secret(r.Seed).exec()
 }
 
 func (a *applier) segment(s *record.Segment) error {
-	return a.do(`REPLACE INTO segments (line, id, working, offline, made) VALUES (?, ?, ?, ?, ?)`).
-		int(a.line).sortable(s.ID).blob(s.Working).blob(s.Offline).int(s.Made).exec()
+	return a.do(`REPLACE INTO segments (line, id, made, offline, apart, working) VALUES (?, ?, ?, ?, ?, ?)`).
+		int(a.line).sortable(s.ID).int(s.Made).blob(s.Offline).secret(s.Working).exec()
 }
 
 func (a *applier) enqueue(q *record.Queued) error {

@@ -17,10 +17,18 @@ type conn struct {
 	stmts map[string]*stmt
 }
 
+// location is a database file, and the layer through which SQLite reaches it:
+// "" is the operating system.
+type location struct{ path, vfs string }
+
 // openConn opens the file. The WAL and its index take the permissions of the
 // database file.
-func openConn(path string) (*conn, error) {
-	name := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{"modeof": {path}}.Encode()}
+func openConn(at location) (*conn, error) {
+	options := url.Values{"modeof": {at.path}}
+	if at.vfs != "" {
+		options.Set("vfs", at.vfs)
+	}
+	name := url.URL{Scheme: "file", OmitHost: true, Path: at.path, RawQuery: options.Encode()}
 	c, err := sqlite3.OpenFlags(name.String(), sqlite3.OPEN_READWRITE|sqlite3.OPEN_URI)
 	if err != nil {
 		return nil, err
@@ -43,8 +51,8 @@ func (c *conn) pragmas(list ...string) error {
 // openWriter opens the connection that writes, once it is sure that the file
 // is Herald's. Savepoints keep their undo pages in memory; checkpoints are
 // made by the writer, which must see their errors.
-func openWriter(path string) (*conn, error) {
-	c, err := openConn(path)
+func openWriter(at location) (*conn, error) {
+	c, err := openConn(at)
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +73,8 @@ func openWriter(path string) (*conn, error) {
 	return c, nil
 }
 
-func openReader(path string) (*conn, error) {
-	c, err := openConn(path)
+func openReader(at location) (*conn, error) {
+	c, err := openConn(at)
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +158,17 @@ func (s *stmt) blob(v []byte) *stmt {
 	return s
 }
 
+// secret binds two columns: what keeps the secret apart, and the secret.
+func (s *stmt) secret(v []byte) *stmt {
+	if len(v) == 0 {
+		return s.blob(nil).blob(nil)
+	}
+	if s.n++; s.err == nil {
+		s.err = s.BindZeroBlob(s.n, apartBytes)
+	}
+	return s.blob(v)
+}
+
 // exec runs a statement that returns no rows.
 func (s *stmt) exec() error {
 	if s.err != nil {
@@ -207,7 +226,7 @@ func (db *DB) read(ctx context.Context, doing string, f func(*conn) error) error
 	}
 	if c == nil {
 		var err error
-		if c, err = openReader(db.path()); err != nil {
+		if c, err = openReader(db.at); err != nil {
 			db.idle <- nil
 			return explain(doing, err)
 		}

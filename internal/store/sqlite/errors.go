@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"syscall"
 
 	"github.com/ncruces/go-sqlite3"
@@ -66,6 +67,23 @@ func reason(err error) error {
 // asked to make permanent, so that no later sync can be believed.
 func syncFailed(err error) bool {
 	return errors.Is(err, sqlite3.IOERR_FSYNC) || errors.Is(err, sqlite3.IOERR_DIR_FSYNC)
+}
+
+// diagnose adds to a failed write what the system says about writing in the
+// folder: SQLite's layer forgets why a write failed.
+func diagnose(dir string, err error) error {
+	if !errors.Is(err, sqlite3.IOERR) || syncFailed(err) {
+		return err
+	}
+	probe, perr := os.CreateTemp(dir, ".probe-*")
+	if perr == nil {
+		_, perr = probe.Write(make([]byte, 1<<16))
+		perr = errors.Join(perr, probe.Close(), os.Remove(probe.Name()))
+	}
+	if perr == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, perr)
 }
 
 // interrupted turns SQLite's word for a cancelled context into the context's.

@@ -8,6 +8,14 @@ import (
 // applicationID marks the file as Herald's in the header ("HRLD").
 const applicationID = 0x48524c44
 
+// apartBytes is a page. secure_delete overwrites a deleted row where it lies,
+// but SQLite also moves rows between pages as it balances its trees, and may
+// leave their former bytes behind in the unused middle of a page. A row's end
+// that lies beyond its page's capacity is kept in overflow pages of its own,
+// which are never moved and are wiped when they are freed. So each secret is
+// pushed there.
+const apartBytes = 4096
+
 // migrations lists the steps of the schema; a store of version n has had the
 // first n. Steps are only ever added.
 func migrations() []string {
@@ -19,6 +27,9 @@ func migrations() []string {
 // them in one descent. A span is a log's stretch of 2^42 places; every honest
 // log lives in its first one. A hostile seq beyond it costs a row in spans
 // and nothing else.
+//
+// A secret that will be erased is its row's last column, behind a column
+// called apart with apartBytes of zeros. See there why.
 const schema1 = `
 CREATE TABLE lines (
   id INTEGER PRIMARY KEY,
@@ -103,29 +114,34 @@ CREATE TABLE receipts (
 CREATE TABLE epochs (
   k INTEGER PRIMARY KEY,
   line INTEGER NOT NULL,
+  end INTEGER NOT NULL,
   leaves BLOB,
-  secret BLOB,
-  end INTEGER NOT NULL
+  apart BLOB,
+  secret BLOB
 );
 CREATE INDEX live_epochs ON epochs (line) WHERE secret IS NOT NULL;
 CREATE TABLE receive_keys (
+  n INTEGER PRIMARY KEY,
   line INTEGER NOT NULL,
   party INTEGER NOT NULL,
   gen INTEGER NOT NULL,
   number INTEGER NOT NULL,
   seq INTEGER NOT NULL,
-  seed BLOB,
   made INTEGER NOT NULL,
-  PRIMARY KEY (line, party, gen, number)
-) WITHOUT ROWID;
+  apart BLOB,
+  seed BLOB,
+  UNIQUE (line, party, gen, number)
+);
 CREATE TABLE segments (
+  n INTEGER PRIMARY KEY,
   line INTEGER NOT NULL,
   id INTEGER NOT NULL,
-  working BLOB,
-  offline BLOB,
   made INTEGER NOT NULL,
-  PRIMARY KEY (line, id)
-) WITHOUT ROWID;
+  offline BLOB,
+  apart BLOB,
+  working BLOB,
+  UNIQUE (line, id)
+);
 CREATE TABLE queue (
   n INTEGER PRIMARY KEY,
   line INTEGER NOT NULL,
@@ -184,13 +200,16 @@ CREATE TABLE drafts (
 );
 CREATE UNIQUE INDEX draft_tokens ON drafts (line, token) WHERE token <> '';
 CREATE TABLE blobs (
-  root BLOB PRIMARY KEY,
-  line INTEGER NOT NULL,
-  length INTEGER NOT NULL,
-  chunk INTEGER NOT NULL,
-  held BLOB
+  id INTEGER PRIMARY KEY,
+  root BLOB NOT NULL UNIQUE,
+  length INTEGER NOT NULL
 );
-CREATE INDEX line_blobs ON blobs (line);
+CREATE TABLE held_chunks (
+  blob INTEGER NOT NULL,
+  page INTEGER NOT NULL,
+  bits BLOB NOT NULL,
+  PRIMARY KEY (blob, page)
+) WITHOUT ROWID;
 `
 
 // migrate brings the schema up to date, one transaction for each step.

@@ -35,6 +35,7 @@ import (
 	"sync"
 
 	"herald/internal/durable"
+	"herald/internal/line"
 )
 
 const (
@@ -49,13 +50,14 @@ const (
 
 // DB is an open store. Its methods may be called concurrently.
 type DB struct {
-	dir    string
+	at     location
 	report Report
 	queue  chan *job
 	stop   chan struct{} // closed by Close: nothing new begins
 	finish chan struct{} // closed when all readers are closed
 	ended  chan struct{} // closed when the writer has gone
 	idle   chan *conn    // reading connections; nil ones are not opened yet
+	blobs  *Blobs
 
 	closing sync.Once
 	err     error // of closing
@@ -72,18 +74,21 @@ type Report struct {
 // and brings an older schema up to date. The caller holds the folder's lock.
 // The error wraps ErrNewer, ErrDamaged, ErrReadOnly, ErrFull or ErrBusy where
 // one of them is the reason.
-func Open(dir string) (*DB, error) {
+func Open(dir string) (*DB, error) { return open(dir, "") }
+
+func open(dir, vfs string) (*DB, error) {
 	if err := makeFiles(dir); err != nil {
 		return nil, explain("open the store in "+dir, err)
 	}
 	path := filepath.Join(dir, fileName)
+	at := location{path, vfs}
 	rep, err := inspect(path)
 	if err != nil {
 		return nil, explain("open "+path, err)
 	}
-	w, err := openWriter(path)
+	w, err := openWriter(at)
 	if err != nil {
-		return nil, explain("open "+path, err)
+		return nil, explain("open "+path, diagnose(dir, err))
 	}
 	if rep.Checked {
 		err = quickCheck(context.Background(), w)
@@ -92,22 +97,21 @@ func Open(dir string) (*DB, error) {
 		err = migrate(w, migrations())
 	}
 	if err != nil {
-		return nil, explain("open "+path, errors.Join(err, w.close()))
+		return nil, explain("open "+path, errors.Join(diagnose(dir, err), w.close()))
 	}
 	db := &DB{
-		dir: dir, report: rep,
+		at: at, report: rep,
 		queue: make(chan *job, maxJobs),
 		stop:  make(chan struct{}), finish: make(chan struct{}), ended: make(chan struct{}),
 		idle: make(chan *conn, readers),
 	}
+	db.blobs = &Blobs{db: db, dir: filepath.Join(dir, blobsDir), open: map[line.Hash]*blobFile{}}
 	for range readers {
 		db.idle <- nil
 	}
-	go db.write(newWriter(w))
+	go db.write(newWriter(w, dir))
 	return db, nil
 }
-
-func (db *DB) path() string { return filepath.Join(db.dir, fileName) }
 
 // Report returns what Open found.
 func (db *DB) Report() Report { return db.report }
@@ -126,7 +130,7 @@ func (db *DB) Close() error {
 		}
 		close(db.finish)
 		<-db.ended // which set db.err
-		errs = append(errs, db.err)
+		errs = append(errs, db.err, db.blobs.close())
 		db.err = explain("close the store", errors.Join(errs...))
 	})
 	return db.err

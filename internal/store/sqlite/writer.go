@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -71,6 +72,7 @@ func (db *DB) submit(ctx context.Context, doing string, erases bool, run func(*w
 // writer owns the writing connection. Only its goroutine touches it.
 type writer struct {
 	*conn
+	dir     string
 	ids     ids
 	pages   int       // in the WAL
 	erased  time.Time // of the oldest erasure still in the WAL
@@ -78,8 +80,8 @@ type writer struct {
 	batched []*job
 }
 
-func newWriter(c *conn) *writer {
-	w := &writer{conn: c, ids: newIDs()}
+func newWriter(c *conn, dir string) *writer {
+	w := &writer{conn: c, dir: dir, ids: newIDs()}
 	c.WALHook(func(_ *sqlite3.Conn, _ string, pages int) error {
 		w.pages = pages
 		return nil
@@ -136,14 +138,15 @@ func (db *DB) take(jobs []*job, j *job) []*job {
 func (w *writer) transact(jobs []*job) {
 	w.batched = jobs
 	if err := w.attempt(jobs); err != nil {
-		w.broken = w.broken || syncFailed(err)
 		for _, j := range jobs {
-			j.err = errors.Join(j.err, err)
+			j.err = err
 		}
 	}
 	for i, j := range jobs {
 		if j.err != nil {
 			w.ids = newIDs() // it may hold numbers given in vain
+			w.broken = w.broken || syncFailed(j.err)
+			j.err = diagnose(w.dir, j.err)
 		} else if j.erases && w.erased.IsZero() {
 			w.erased = time.Now()
 		}
@@ -173,7 +176,7 @@ func (w *writer) attempt(jobs []*job) error {
 		}
 		if j.err = w.nested(j.run); j.err != nil && w.GetAutocommit() {
 			// A full disk or the like made SQLite roll everything back.
-			return errors.New("the transaction was rolled back because another write in it failed")
+			return fmt.Errorf("a write in the same transaction failed: %w", j.err)
 		}
 	}
 	if err := w.do("COMMIT").exec(); err != nil {
