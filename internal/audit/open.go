@@ -100,25 +100,16 @@ func (a *auditor) content(s *section, e *item, in wire.Inner, o *opened) error {
 		o.refs = st.Refs
 		return err
 	case wire.KindReseal:
-		var r wire.Reseal
-		if err := wire.Unmarshal(in.Content, wire.MaxEntry, &r); err != nil {
-			return err
-		}
-		if len(r.Ref.Leaf) != 32 {
-			return fmt.Errorf("%s: %w: reference without leaf hash", in.Kind, wire.ErrFormat)
-		}
+		r, err := wire.ParseReseal(in)
 		o.refs = []wire.Ref{r.Ref}
-		return nil
+		return err
 	}
-	var n wire.Notice
-	if err := wire.Unmarshal(in.Content, wire.MaxEntry, &n); err != nil {
-		return fmt.Errorf("%s: %w", in.Kind, err)
+	n, err := wire.ParseNotice(in)
+	if err != nil {
+		return err
 	}
 	switch in.Kind {
 	case wire.KindCard:
-		if len(n.Hash) != 32 {
-			return fmt.Errorf("%s: %w: no hash of a card", in.Kind, wire.ErrFormat)
-		}
 		o.card = line.Hash(n.Hash)
 	case wire.KindEvidence:
 		a.prove(n.Proof, s.place(e.seq), false)

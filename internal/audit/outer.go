@@ -83,12 +83,7 @@ func (c *cursor) array(n int) bool {
 	return ok && major == 4 && v == uint64(n)
 }
 
-// bytes reads a byte string. A null stands for none, as in wire.
 func (c *cursor) bytes(to *[]byte) bool {
-	if len(c.b) > 0 && c.b[0] == 0xf6 {
-		c.b = c.b[1:]
-		return true
-	}
 	major, n, ok := c.head()
 	if !ok || major != 2 || n > uint64(len(c.b)) {
 		return false

@@ -120,6 +120,11 @@ func (a *auditor) begin(s *section) {
 	if n, ok := a.byLog[next]; ok && n.closes != nil {
 		s.closings = append(s.closings, closing{n.closes.Size, line.Hash(n.closes.Root), n.place(0)})
 	}
+	for _, c := range s.closings[min(1, len(s.closings)):] {
+		if first := s.closings[0]; c.size != first.size || c.root != first.root {
+			a.found.add(Note, "closing-differs", s.name(), s.at(c.size), "%s says that it closed at %d entries, %s at %d or with another root: the card is right", c.by, c.size, first.by, first.size)
+		}
+	}
 	a.atSize(s)
 }
 

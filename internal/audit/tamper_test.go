@@ -92,7 +92,7 @@ func TestEveryByte(t *testing.T) {
 		for i := p.head; i < p.end; i++ {
 			// Pieces are long where they hold keys, signatures and hashes
 			// throughout; of those a sample will do.
-			if i-p.head < 200 || (i-p.head)%61 == 0 || p.end-i < 4 {
+			if i-p.head < 110 || (i-p.head)%97 == 0 || p.end-i < 4 {
 				at = append(at, i)
 			}
 		}

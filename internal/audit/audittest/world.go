@@ -144,6 +144,7 @@ type Log struct {
 	Entries []Entry
 	Signed  audit.Statements
 	epoch   *seal.Epoch
+	former  *seal.Epoch
 }
 
 // Entry is one entry with what a party that opened it can disclose.
@@ -197,11 +198,15 @@ func (l *Log) Epoch(closes *wire.Closes) error {
 		return err
 	}
 	body.Closes = closes
-	l.epoch = ep
+	l.epoch, l.former = ep, l.epoch
 	l.Append(wire.Marshal(wire.Entry{Time: l.W.tick(), Body: wire.Marshal(body), After: l.After()}))
 	l.Entries[len(l.Entries)-1].EpochKeys = ep.Leaves()
 	return nil
 }
+
+// Return makes the next entries use the epoch before the present one, as urgent
+// words do while the others do not hold the present one yet.
+func (l *Log) Return() { l.epoch, l.former = l.former, l.epoch }
 
 func newEpoch(rand io.Reader, id line.LogID, base uint64, party, members int) (*seal.Epoch, wire.Epoch, error) {
 	ep, err := seal.NewEpoch(id, base, rand)
