@@ -5,17 +5,14 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/subtle"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"sort"
 	"sync"
 
 	"herald/internal/config"
-	"herald/internal/durable"
 	"herald/internal/keys"
 	"herald/internal/line"
+	"herald/internal/store/folder"
 )
 
 // directory is the cards that this station holds, every version of them, in
@@ -27,53 +24,34 @@ type directory struct {
 
 	mu     sync.RWMutex
 	newest map[line.Party]*keys.Card
-	byHash map[[32]byte]held
-}
-
-type held struct {
-	card *keys.Card
-	note []byte
+	byHash map[[32]byte]folder.Held
 }
 
 // openDirectory reads every card in the folder. The own card must be there.
 func openDirectory(f config.Folder) (*directory, error) {
-	d := &directory{folder: f, newest: map[line.Party]*keys.Card{}, byHash: map[[32]byte]held{}}
-	own, err := config.ReadFile(f.OwnCard(), keys.MaxNote)
+	d := &directory{folder: f, newest: map[line.Party]*keys.Card{}, byHash: map[[32]byte]folder.Held{}}
+	cards, err := folder.Cards(f)
 	if err != nil {
-		return nil, fmt.Errorf("this station's own card: %w: make the party with herald party new", err)
+		return nil, fmt.Errorf("the cards in this folder: %w", err)
 	}
-	card, err := keys.ParseCard(own)
-	if err != nil {
-		return nil, fmt.Errorf("this station's own card %s: %w", f.OwnCard(), err)
-	}
-	d.self = card.Party
-	d.add(card, own)
-	entries, err := os.ReadDir(f.Cards())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	for _, e := range entries {
-		if e.IsDir() || e.Name()[0] == '.' {
-			continue
-		}
-		path := f.Cards() + "/" + e.Name()
-		note, err := config.ReadFile(path, keys.MaxNote)
+	d.self = cards[0].Card.Party
+	for _, c := range cards {
+		d.add(c)
+		versions, err := folder.Versions(f, c.Card.Party)
 		if err != nil {
 			return nil, err
 		}
-		card, err := keys.ParseCard(note)
-		if err != nil {
-			return nil, fmt.Errorf("card %s: %w: remove it and import the card again", path, err)
+		for _, v := range versions {
+			d.add(v)
 		}
-		d.add(card, note)
 	}
 	return d, nil
 }
 
-func (d *directory) add(card *keys.Card, note []byte) {
-	d.byHash[card.Hash()] = held{card, note}
-	if old, ok := d.newest[card.Party]; !ok || old.Version < card.Version {
-		d.newest[card.Party] = card
+func (d *directory) add(h folder.Held) {
+	d.byHash[h.Card.Hash()] = h
+	if old, ok := d.newest[h.Card.Party]; !ok || old.Version < h.Card.Version {
+		d.newest[h.Card.Party] = h.Card
 	}
 }
 
@@ -113,26 +91,17 @@ func (d *directory) take(card *keys.Card, note []byte, first bool) error {
 			return err
 		}
 	}
-	if err := d.write(card, note); err != nil {
+	h := folder.Held{Card: card, Note: bytes.Clone(note)}
+	if err := folder.SaveCard(d.folder, h, card.Party == d.self); err != nil {
 		d.mu.Unlock()
-		return fmt.Errorf("the card of %s could not be kept: %w", card.Party, err)
+		return err
 	}
-	d.add(card, bytes.Clone(note))
+	d.add(h)
 	d.mu.Unlock()
 	if d.taken != nil {
 		d.taken(card.Party)
 	}
 	return nil
-}
-
-func (d *directory) write(card *keys.Card, note []byte) error {
-	if err := durable.WriteFile(d.folder.CardVersion(card.Party, card.Version), note, config.FileMode); err != nil {
-		return err
-	}
-	if card.Party == d.self {
-		return durable.WriteFile(d.folder.OwnCard(), note, config.FileMode)
-	}
-	return durable.WriteFile(d.folder.Card(card.Party), note, config.FileMode)
 }
 
 // Card gives a party's newest card.
@@ -148,7 +117,7 @@ func (d *directory) CardByHash(h [32]byte) ([]byte, *keys.Card, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	x, ok := d.byHash[h]
-	return x.note, x.card, ok
+	return x.Note, x.Card, ok
 }
 
 func (d *directory) generation(p line.Party, g line.Generation) (keys.Generation, bool) {
@@ -210,16 +179,16 @@ func (d *directory) all() []*keys.Card {
 func (d *directory) history(p line.Party) [][]byte {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	var hs []held
+	var hs []folder.Held
 	for _, h := range d.byHash {
-		if h.card.Party == p {
+		if h.Card.Party == p {
 			hs = append(hs, h)
 		}
 	}
-	sort.Slice(hs, func(i, j int) bool { return hs[i].card.Version < hs[j].card.Version })
+	sort.Slice(hs, func(i, j int) bool { return hs[i].Card.Version < hs[j].Card.Version })
 	out := make([][]byte, len(hs))
 	for i, h := range hs {
-		out[i] = h.note
+		out[i] = h.Note
 	}
 	return out
 }

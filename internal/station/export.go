@@ -9,27 +9,21 @@ import (
 	"herald/internal/audit"
 	"herald/internal/config"
 	"herald/internal/control"
-	"herald/internal/durable"
 	"herald/internal/keys"
 	"herald/internal/line"
 	"herald/internal/record"
 	"herald/internal/session"
+	"herald/internal/store/folder"
 	"herald/internal/wire"
 )
 
 // ImportCharter opens a line, once every member has signed.
 func (s *Station) ImportCharter(ctx context.Context, note []byte) (control.LineInfo, error) {
-	ch, err := s.verifyCharter(note)
+	ch, err := folder.ImportCharter(s.folder, note)
 	if err != nil {
 		return control.LineInfo{}, err
 	}
-	if ch.Version != 1 {
-		return control.LineInfo{}, fmt.Errorf("this is version %d of a charter: a line begins with version 1, and later versions are adopted on the line itself", ch.Version)
-	}
-	if err := durable.WriteFile(s.folder.Charter(ch.Line()), note, config.FileMode); err != nil {
-		return control.LineInfo{}, fmt.Errorf("the charter could not be kept, so the line was not opened: %w", err)
-	}
-	l, err := s.addLine(ctx, note)
+	l, err := s.addLine(ctx, ch)
 	if err != nil {
 		return control.LineInfo{}, err
 	}

@@ -11,8 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +22,7 @@ import (
 	"herald/internal/record"
 	"herald/internal/seal"
 	"herald/internal/session"
+	"herald/internal/store/folder"
 	"herald/internal/store/sqlite"
 )
 
@@ -100,20 +99,13 @@ func (s *Station) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.cards.taken = s.cardTaken
-	files, err := os.ReadDir(s.folder.Charters())
+	charters, err := folder.Charters(s.folder)
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), ".charter") {
-			continue
-		}
-		note, err := config.ReadFile(s.folder.Charters()+"/"+f.Name(), keys.MaxNote)
-		if err != nil {
+	for _, ch := range charters {
+		if _, err := s.addLine(ctx, ch); err != nil {
 			return err
-		}
-		if _, err := s.addLine(ctx, note); err != nil {
-			return fmt.Errorf("charter %s: %w", f.Name(), err)
 		}
 	}
 	return nil
@@ -158,11 +150,7 @@ func (s *Station) unlock() error {
 }
 
 // addLine opens the line of a charter that all members have signed.
-func (s *Station) addLine(ctx context.Context, note []byte) (*session.Line, error) {
-	ch, err := s.verifyCharter(note)
-	if err != nil {
-		return nil, err
-	}
+func (s *Station) addLine(ctx context.Context, ch *charter.Charter) (*session.Line, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l, ok := s.lines[ch.Line()]; ok {
@@ -184,21 +172,6 @@ func (s *Station) addLine(ctx context.Context, note []byte) (*session.Line, erro
 		}
 	}
 	return l, nil
-}
-
-func (s *Station) verifyCharter(note []byte) (*charter.Charter, error) {
-	roots := map[line.Party]keys.RootPublic{}
-	for _, c := range s.cards.all() {
-		roots[c.Party] = c.Root
-	}
-	ch, err := charter.Verify(note, roots)
-	if err != nil {
-		return nil, err
-	}
-	if ch.Index(s.cards.self) < 0 {
-		return nil, fmt.Errorf("%s is not a member of this charter", s.cards.self)
-	}
-	return ch, nil
 }
 
 func (s *Station) cardTaken(p line.Party) {
