@@ -31,7 +31,8 @@ func (r Ref) Pos() line.Pos {
 // Hash returns the leaf hash that the reference binds.
 func (r Ref) Hash() (h line.Hash) { copy(h[:], r.Leaf); return h }
 
-// Message is the content of every spoken kind (spec 05 §3).
+// Message is the content of every spoken kind. One that has only a text is
+// written as that text alone, since nearly all short ones are (spec 05 §3).
 type Message struct {
 	Text     []byte `cbor:"0,keyasint,omitempty"` // UTF-8, or compressed as the flags' dictionary says
 	Lang     string `cbor:"1,keyasint,omitempty"` // BCP 47; default: the author's first language
@@ -42,6 +43,30 @@ type Message struct {
 	Blobs    []Blob `cbor:"6,keyasint,omitempty"`
 	AnswerBy uint64 `cbor:"7,keyasint,omitempty"` // Unix seconds; in a holding reply: when the answer comes
 	Form     []byte `cbor:"8,keyasint,omitempty"` // SHA-256 of the agreed form that the text fills
+}
+
+// wholeMessage is a message in its long form.
+type wholeMessage Message
+
+func (m Message) onlyText() bool {
+	return m.Lang == "" && m.Action == 0 && m.Info == 0 && len(m.Refs) == 0 && m.Subject == "" &&
+		len(m.Blobs) == 0 && m.AnswerBy == 0 && len(m.Form) == 0
+}
+
+// MarshalCBOR writes the text alone where there is nothing else.
+func (m Message) MarshalCBOR() ([]byte, error) {
+	if m.onlyText() {
+		return codec().enc.Marshal(m.Text)
+	}
+	return codec().enc.Marshal(wholeMessage(m))
+}
+
+// UnmarshalCBOR reads either form.
+func (m *Message) UnmarshalCBOR(b []byte) error {
+	if len(b) > 0 && b[0]>>5 == 2 {
+		return codec().dec.Unmarshal(b, &m.Text)
+	}
+	return codec().dec.Unmarshal(b, (*wholeMessage)(m))
 }
 
 // Blob describes a detached attachment (spec 06 §7).
