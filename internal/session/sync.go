@@ -392,9 +392,29 @@ func (l *Line) takeCosig(t *turn, c wire.Cosig, from *Peer) {
 
 // takeHave takes a summary sent in the course of a session.
 func (l *Line) takeHave(t *turn, p *Peer, h wire.Have) {
-	if p.ready {
-		l.believe(t, p, h)
+	if !p.ready {
+		return
 	}
+	l.believe(t, p, h)
+	if l.lacks(h) {
+		// A summary tells what may be had; the answer tells what is wanted.
+		t.then(func(error) { p.send(classControl, wire.FrameHave, true, wire.Marshal(l.have())) })
+	}
+}
+
+// lacks reports whether a summary names entries that are not held here.
+func (l *Line) lacks(h wire.Have) bool {
+	for _, hl := range h.Logs {
+		g := line.Log{Party: int(hl.Party), Gen: line.Generation(hl.Gen)}
+		if g.Party >= len(l.cfg.Line.Members) {
+			continue
+		}
+		n := len(hl.Ahead)
+		if hl.Size > l.st.Size(g) || n > 0 && !l.st.Holds(line.Pos{Log: g, Seq: hl.Ahead[n-1][1] - 1}) {
+			return true
+		}
+	}
+	return false
 }
 
 // refused notes why an item from a peer was not taken. What only needs a card
