@@ -88,9 +88,11 @@ func (f Folder) SettingsFile() string { return f.path("herald.toml") }
 // RootKey is where the party's root key lies unless one says otherwise:
 // beside the folder, never in it, so that it can be locked away.
 func (f Folder) RootKey() string {
-	p, err := filepath.Abs(string(f))
-	if err != nil {
-		p = filepath.Clean(string(f))
+	p := filepath.Clean(string(f))
+	if base := filepath.Base(p); base == "." || base == ".." { // has a name only from above
+		if abs, err := filepath.Abs(p); err == nil {
+			p = abs
+		}
 	}
 	return filepath.Join(p+"-root", "root.key")
 }

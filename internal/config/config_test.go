@@ -49,7 +49,11 @@ func TestRootKeyLiesOutside(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rel, err := filepath.Rel(abs, f.RootKey())
+		root, err := filepath.Abs(f.RootKey())
+		if err != nil {
+			t.Fatal(err)
+		}
+		rel, err := filepath.Rel(abs, root)
 		if err != nil || !strings.HasPrefix(rel, "..") {
 			t.Errorf("%q: the root key %s lies inside", dir, f.RootKey())
 		}

@@ -1,0 +1,16 @@
+package cli
+
+import "runtime/debug"
+
+type versionCmd struct{}
+
+func (versionCmd) Run(a *app) error {
+	v := "(not built from a release)"
+	if b, ok := debug.ReadBuildInfo(); ok {
+		if b.Main.Version != "" && b.Main.Version != "(devel)" {
+			v = b.Main.Version
+		}
+		a.printf("herald %s %s\n", v, b.GoVersion)
+	}
+	return nil
+}
