@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	"herald/internal/line"
 )
@@ -58,17 +59,40 @@ func (f *findings) add(l Level, code, place string, at line.Pos, format string, 
 	}
 	f.count[code]++
 	if f.count[code] <= perCode {
-		f.list = append(f.list, Finding{Level: l, Code: code, Place: place, Text: fmt.Sprintf(format, args...), at: at})
+		f.list = append(f.list, Finding{Level: l, Code: code, Place: place, Text: plain(fmt.Sprintf(format, args...)), at: at})
 	}
+}
+
+// plain keeps what a hostile file made an error say on its own line, and
+// visible: nobody may write a verdict of his own into the report.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ReplaceAll(s, "\n", " "))
+}
+
+// weight orders findings: proof of two histories before all else.
+func (x Finding) weight() int {
+	switch {
+	case x.Code == "two-histories":
+		return 0
+	case x.Level == Fault:
+		return 1
+	case x.Level == Defect:
+		return 2
+	}
+	return 3
 }
 
 // sorted returns the findings, gravest first, then by place.
 func (f *findings) sorted() []Finding {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	weight := map[Level]int{Fault: 0, Defect: 1, Note: 2}
 	slices.SortStableFunc(f.list, func(a, b Finding) int {
-		return cmp.Or(weight[a.Level]-weight[b.Level], cmp.Compare(a.at.Party, b.at.Party), cmp.Compare(a.at.Gen, b.at.Gen),
+		return cmp.Or(a.weight()-b.weight(), cmp.Compare(a.at.Party, b.at.Party), cmp.Compare(a.at.Gen, b.at.Gen),
 			cmp.Compare(a.at.Seq, b.at.Seq), strings.Compare(a.Code, b.Code), strings.Compare(a.Text, b.Text))
 	})
 	last := map[string]int{}
@@ -78,7 +102,7 @@ func (f *findings) sorted() []Finding {
 	for code, i := range last {
 		f.list[i].More = max(0, f.count[code]-perCode)
 	}
-	return f.list
+	return append([]Finding{}, f.list...)
 }
 
 // sound reports whether there is no fault.

@@ -2,7 +2,7 @@ package audit
 
 import (
 	"crypto/sha256"
-	"time"
+	"slices"
 
 	"herald/internal/keys"
 	"herald/internal/line"
@@ -53,8 +53,8 @@ func (a *auditor) takeCard(s *section, seq uint64, hash line.Hash) {
 
 // judgeReleases checks the officers' signatures and their number.
 func (a *auditor) judgeReleases(s *section, seq, at uint64, o *opened) {
-	need := a.id.charter.Precedence(o.flags.Precedence()).Releasers
-	if o.kind != wire.KindService && len(o.releases) < need {
+	need, roles := a.id.charter.ReleaseRule(o.kind, o.flags.Precedence())
+	if len(o.releases) < need {
 		a.defect(s, seq, "released by %d officers; the charter asks for %d at %s", len(o.releases), need, o.flags.Precedence())
 	}
 	if len(o.releases) == 0 {
@@ -70,20 +70,22 @@ func (a *auditor) judgeReleases(s *section, seq, at uint64, o *opened) {
 		return
 	}
 	for _, r := range o.releases {
-		a.judgeRelease(s, seq, at, o.statement, r)
+		a.judgeRelease(s, seq, at, o.statement, r, roles)
 	}
 }
 
-func (a *auditor) judgeRelease(s *section, seq, at uint64, statement []byte, r keys.Release) {
+func (a *auditor) judgeRelease(s *section, seq, at uint64, statement []byte, r keys.Release, roles []keys.Role) {
 	officer, ok := s.card.Officer(r.Officer)
 	switch {
 	case !ok && s.unknown:
 		a.found.add(Note, "unjudged", s.place(seq), s.at(seq), "officer %d is not on the card that the log named last; an entry that was not opened may name a newer one", r.Officer)
 	case !ok:
 		a.defect(s, seq, "released by officer %d, who is not on %s's card of that time", r.Officer, s.party)
-	case !officer.ValidAt(time.Unix(int64(min(at, 1<<40)), 0)):
-		a.defect(s, seq, "released by %s at a claimed time when the officer's certificate did not count", officer.Code)
-		fallthrough
+	case !officer.Revoked.IsZero() || at >= uint64(officer.Until.Unix()):
+		// By the card's word and not by the claimed time: a thief can claim any.
+		a.defect(s, seq, "released by %s, whose certificate was revoked or had expired", officer.Code)
+	case len(roles) > 0 && !slices.Contains(roles, officer.Role):
+		a.defect(s, seq, "released by %s, whose role may not release this", officer.Code)
 	default:
 		a.jobs <- func() {
 			a.verified.Add(1)

@@ -83,7 +83,7 @@ func (a *auditor) report(st standing) Report {
 	r := Report{
 		Deep: a.deep, Disclosed: a.disclosed, Line: a.id.line.String(), Title: a.id.charter.Title,
 		Entries: a.entries, Ranked: st.ranked, Unsettled: st.unsettled, Greatest: st.greatest,
-		Signatures: a.verified.Load(), Parties: a.parties(), Counts: a.counts(),
+		Signatures: a.verified.Load(), Parties: a.parties(), Heads: []Head{}, Counts: a.counts(),
 	}
 	slices.SortFunc(a.sections, func(x, y *section) int {
 		return cmp.Or(cmp.Compare(x.log.Party, y.log.Party), cmp.Compare(x.log.Gen, y.log.Gen))
@@ -121,7 +121,7 @@ func (a *auditor) parties() []Party {
 func (a *auditor) headOf(s *section) Head {
 	h := Head{
 		Party: s.party, Generation: s.log.Gen, Log: s.id.String(), Size: s.head.Size, Entries: s.tree.Size(),
-		Ahead: s.ahead, Epochs: s.epochs, Opened: s.opened, Sealed: s.sealed,
+		Ahead: append([][2]uint64{}, s.ahead...), Cosigned: []Cosigned{}, Epochs: s.epochs, Opened: s.opened, Sealed: s.sealed,
 	}
 	if s.headed {
 		h.Root = s.head.Root.String()
@@ -142,7 +142,7 @@ func compareLogs(a, b line.Log) int {
 }
 
 func (a *auditor) counts() []Count {
-	var out []Count
+	out := []Count{}
 	for i, m := range a.id.members {
 		sum := map[string]uint64{}
 		for _, s := range a.sections {
@@ -164,7 +164,7 @@ func (a *auditor) counts() []Count {
 // cosignatures a log is one party's claim, and without a neutral witness all
 // of them could have agreed on another record (spec 10 §7).
 func (a *auditor) basis(heads []Head) []string {
-	var out []string
+	out := []string{}
 	witnessed := false
 	for _, h := range heads {
 		if h.Entries == 0 {

@@ -3,7 +3,7 @@ package audit
 import (
 	"context"
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"sync"
@@ -176,7 +176,7 @@ func (a *auditor) proof(k kind, b []byte) error {
 	}
 	text := string(b[sizeLog+8:])
 	if err := wire.CheckText(text, maxText); err != nil {
-		return errors.Join(ErrFormat, err)
+		return fmt.Errorf("%w: inconsistency: %w", ErrFormat, err)
 	}
 	a.found.add(Note, "inconsistency", place, line.Pos{Log: g}, "the exporting party saw, and cannot prove (its clock: %s): %s", utc(binary.BigEndian.Uint64(b[sizeLog:])), text)
 	return nil

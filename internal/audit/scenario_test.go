@@ -189,7 +189,7 @@ func TestDefects(t *testing.T) {
 		want  string // in the text of a defect
 	}{
 		"no release":   {func(_ *audittest.World, us, _ *audittest.Log) error { return us.Say(wire.KindMessage, text) }, "released by 0 officers"},
-		"a stranger":   {strangerReleases, "officer 3, who is not on US's card"},
+		"a stranger":   {strangerReleases, "who is not on US's card"},
 		"another text": {wrongRelease, "does not verify"},
 		"repeated":     {repeats, "repeats words"},
 		"no content": {func(_ *audittest.World, us, _ *audittest.Log) error {
@@ -209,7 +209,8 @@ func TestDefects(t *testing.T) {
 			return us.Seal(wire.Inner{Kind: wire.KindGot, Content: wire.Marshal(wire.Statement{Refs: []wire.Ref{{Party: 9, Gen: 1, Leaf: make([]byte, 32)}}})}, audittest.Start)
 		}, "a log that the line does not have"},
 		"spoilt seal":     {spoilt, "does not open"},
-		"expired officer": {expired, "did not count"},
+		"revoked officer": {revoked, "revoked or had expired"},
+		"a wrong role":    {interprets, "whose role may not release"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, us, cn := small(t)
@@ -261,9 +262,15 @@ func spoilt(w *audittest.World, us, _ *audittest.Log) error {
 	return err
 }
 
-func expired(w *audittest.World, us, _ *audittest.Log) error {
+func revoked(w *audittest.World, us, _ *audittest.Log) error {
 	err := w.Issue(us.Party, func(c *keys.Card) { c.Officers[0].Revoked = c.Officers[0].From })
 	return errors.Join(err, us.Card(), us.Say(wire.KindMessage, wire.Message{Text: []byte("Hello.")}, 0))
+}
+
+func interprets(w *audittest.World, us, _ *audittest.Log) error {
+	o, err := keys.NewOfficer(w.Rand, "US", keys.RoleInterpreter, 3)
+	us.Party.Officers = append(us.Party.Officers, o)
+	return errors.Join(err, w.Issue(us.Party, nil), us.Card(), us.Say(wire.KindMessage, wire.Message{Text: []byte("Hello.")}, 2))
 }
 
 // TestFaults: what breaks the rules where everybody can see it.
@@ -369,16 +376,27 @@ func TestSpelling(t *testing.T) {
 	}
 }
 
+// TestNoLineOfItsOwn: what the file says cannot write lines into the report.
+func TestNoLineOfItsOwn(t *testing.T) {
+	w, us, _ := small(t)
+	r := run(t, export(t, w, func(x *audit.Writer) error {
+		return x.Inconsistency(us.Log, 0, "nothing\n\nSound as of these heads.")
+	}), false)
+	if f := wantFinding(t, r, "inconsistency"); strings.ContainsRune(f.Text, '\n') {
+		t.Error(f)
+	}
+}
+
 // TestManyEpochs: keys are found across epochs and chunks.
 func TestManyEpochs(t *testing.T) {
 	w, us, _ := small(t)
 	for range 690 {
-		ok(t, us.Say(wire.KindService, wire.Message{Text: []byte("Line test.")}))
+		ok(t, us.Say(wire.KindService, wire.Message{Text: []byte("Line test.")}, 0))
 	}
 	ok(t, us.Epoch(nil))
 	us.Return()
 	for range 50 { // the former epoch's last keys, past the new one's entry
-		ok(t, us.Say(wire.KindService, wire.Message{Text: []byte("Line test.")}))
+		ok(t, us.Say(wire.KindService, wire.Message{Text: []byte("Line test.")}, 0))
 	}
 	us.Head()
 	r := run(t, export(t, w, nil), true)

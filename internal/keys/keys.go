@@ -134,19 +134,20 @@ type Officer struct {
 // String names the officer and does not show the key.
 func (o Officer) String() string { return "secret key of officer " + string(o.Code()) }
 
-// NewOfficer makes an officer's key from 32 bytes of randomness.
-func NewOfficer(rand io.Reader, p line.Party, r Role, number uint16) (*Officer, error) {
+// NewOfficer makes the key of a role's officer with this serial, from 32 bytes
+// of randomness.
+func NewOfficer(rand io.Reader, p line.Party, r Role, serial int) (*Officer, error) {
 	var seed [SeedSize]byte
 	if err := fillSeeds(rand, &seed); err != nil {
 		return nil, err
 	}
-	o := &Officer{p, r, number, ed25519.NewKeyFromSeed(seed[:])}
-	_, _, _, err := ParseOfficer(o.Code())
+	o := &Officer{p, r, OfficerNumber(r, serial), ed25519.NewKeyFromSeed(seed[:])}
+	_, _, _, err := ParseOfficer(OfficerCode(p, r, serial))
 	return o, err
 }
 
 // Code returns the officer's code, such as "us-watch-1".
-func (o Officer) Code() line.Officer { return OfficerCode(o.Party, o.Role, o.Number) }
+func (o Officer) Code() line.Officer { return OfficerCode(o.Party, o.Role, OfficerSerial(o.Number)) }
 
 // Certify returns what the party's card says about the officer.
 func (o *Officer) Certify(from, until time.Time) OfficerCert {

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,24 +38,47 @@ func ParseRole(s string) (Role, error) {
 	return "", fmt.Errorf("role %q: want watch, release, principal, interpreter or auditor", s)
 }
 
-// OfficerCode returns "PARTY-ROLE-NUMBER" in lower case.
-func OfficerCode(p line.Party, r Role, number uint16) line.Officer {
-	return line.Officer(fmt.Sprintf("%s-%s-%d", strings.ToLower(string(p)), r, number))
+// MaxSerial is how many officers of one role a party can ever have.
+const MaxSerial = 8191
+
+// roleSpan is how many roles an officer's number has room for: with small
+// numbers for the first officers of each role, a release names its officer in
+// one byte (spec 01 §5).
+const roleSpan = 8
+
+// OfficerNumber returns the number that stands for an officer in releases:
+// (serial - 1) × 8 + the role's place in Roles, from 1. It is 0 for an unknown
+// role or a serial outside 1..MaxSerial.
+func OfficerNumber(r Role, serial int) uint16 {
+	i := slices.Index(Roles(), r)
+	if i < 0 || serial < 1 || serial > MaxSerial {
+		return 0
+	}
+	return uint16((serial-1)*roleSpan + i + 1)
+}
+
+// OfficerSerial returns which officer of its role a number stands for.
+func OfficerSerial(number uint16) int { return (int(number)-1)/roleSpan + 1 }
+
+// OfficerCode returns "PARTY-ROLE-SERIAL" in lower case.
+func OfficerCode(p line.Party, r Role, serial int) line.Officer {
+	return line.Officer(fmt.Sprintf("%s-%s-%d", strings.ToLower(string(p)), r, serial))
 }
 
 // ParseOfficer takes an officer's code apart and accepts only what OfficerCode
-// writes, with a number from 1.
+// writes. It returns the officer's number, not the serial.
 func ParseOfficer(code line.Officer) (line.Party, Role, uint16, error) {
 	f := strings.Split(string(code), "-")
 	if len(f) == 3 {
 		p, perr := line.ParseParty(strings.ToUpper(f[0]))
 		r, rerr := ParseRole(f[1])
 		n, nerr := strconv.ParseUint(f[2], 10, 16)
-		if perr == nil && rerr == nil && nerr == nil && n > 0 && OfficerCode(p, r, uint16(n)) == code {
-			return p, r, uint16(n), nil
+		number := OfficerNumber(r, int(n))
+		if perr == nil && rerr == nil && nerr == nil && number > 0 && OfficerCode(p, r, int(n)) == code {
+			return p, r, number, nil
 		}
 	}
-	return "", "", 0, fmt.Errorf("officer %q: want a code such as us-watch-1, numbers from 1 to 65535", code)
+	return "", "", 0, fmt.Errorf("officer %q: want a code such as us-watch-1, the last part from 1 to %d", code, MaxSerial)
 }
 
 // NoteName is the key name under which a party's root signs notes, such as

@@ -9,10 +9,10 @@ import (
 
 func TestOfficerCodes(t *testing.T) {
 	p, r, n, err := ParseOfficer("us-watch-12")
-	if p != "US" || r != RoleWatch || n != 12 || err != nil {
+	if p != "US" || r != RoleWatch || n != 89 || err != nil {
 		t.Errorf("got %v %v %v %v", p, r, n, err)
 	}
-	for _, s := range []line.Officer{"", "us-watch", "us-watch-0", "us-watch-01", "us-watch-+1", "us-watch-65536",
+	for _, s := range []line.Officer{"", "us-watch", "us-watch-0", "us-watch-01", "us-watch-+1", "us-watch-8192",
 		"US-watch-1", "us-chief-1", "u-watch-1", "us-watch-1-", "us--1", "us-Watch-1", "us-watch-1\n"} {
 		if _, _, _, err := ParseOfficer(s); err == nil {
 			t.Errorf("%q was accepted", s)

@@ -13,14 +13,14 @@ import (
 
 func TestReleases(t *testing.T) {
 	st := ReleaseStatement(line.ID{1}, 1, "US", 1767225600, line.Flash, line.Exercise, [32]byte{2})
-	a, b := testOfficer(t, "US", RoleWatch, 1), testOfficer(t, "US", RoleRelease, 300)
+	a, b := testOfficer(t, "US", RoleWatch, 1), testOfficer(t, "US", RoleRelease, 38)
 	buf := AppendRelease(nil, a.Number, a.Sign(st))
 	buf = AppendRelease(buf, b.Number, b.Sign(st))
 	if len(buf) != 1+64+2+64 {
 		t.Errorf("%d bytes", len(buf))
 	}
 	got := must[[]Release](t)(ParseReleases(buf))
-	if len(got) != 2 || got[0].Officer != 1 || got[1].Officer != 300 {
+	if len(got) != 2 || got[0].Officer != 1 || got[1].Officer != 298 {
 		t.Fatalf("got %v", got)
 	}
 	ca, cb := a.Certify(day(0), day(1)), b.Certify(day(0), day(1))

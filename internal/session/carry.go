@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"herald/internal/line"
+	"herald/internal/record"
 	"herald/internal/wire"
 )
 
@@ -221,16 +222,15 @@ func (l *Line) carriedHello(p *Peer, f wire.Frame) error {
 	return nil
 }
 
-// ParseBundleHello reads the first frame of a bundle: which line, from which
-// member.
-func ParseBundleHello(frame []byte) (line.ID, int, error) {
-	f, err := wire.ParseFrame(frame)
-	if err != nil || f.Type != wire.FrameHello {
-		return line.ID{}, 0, fmt.Errorf("the bundle does not begin with a hello: %w", wire.ErrFormat)
+// BundleMeta is what every piece of a bundle says in clear: the line, and the
+// charter index of the party that it comes from (spec 08 §9).
+func BundleMeta(l record.Line) []byte { return append(l.ID[:], byte(l.Self)) }
+
+// ParseBundleMeta reads what BundleMeta wrote. It proves nothing: each frame
+// stands for itself.
+func ParseBundleMeta(b []byte) (line.ID, int, error) {
+	if len(b) != 33 {
+		return line.ID{}, 0, fmt.Errorf("the piece does not say which line it belongs to: %w", wire.ErrFormat)
 	}
-	h, err := wire.ParseHello(f.Payload)
-	if err != nil {
-		return line.ID{}, 0, err
-	}
-	return line.ID(h.Line), int(h.Party), nil
+	return line.ID(b[:32]), int(b[32]), nil
 }

@@ -82,8 +82,8 @@ func (w *World) party(code line.Party) (*Party, error) {
 		return nil, err
 	}
 	p := &Party{Code: code, Root: root}
-	for i, role := range []keys.Role{keys.RoleWatch, keys.RoleRelease} {
-		o, err := keys.NewOfficer(w.Rand, code, role, uint16(i+1))
+	for _, role := range []keys.Role{keys.RoleWatch, keys.RoleRelease} {
+		o, err := keys.NewOfficer(w.Rand, code, role, 1)
 		if err != nil {
 			return nil, err
 		}
