@@ -2,6 +2,7 @@ package record
 
 import (
 	"fmt"
+	"slices"
 
 	"herald/internal/line"
 	"herald/internal/tlog"
@@ -175,10 +176,6 @@ func (s *State) setRank(t *Turn, g line.Log, ls *logState, p pred, r uint64) {
 	} else {
 		t.Ranks = append(t.Ranks, Rank{Pos: pos, Rank: r})
 	}
-	if len(ls.ranks) >= recentRanks {
-		n := copy(ls.ranks, ls.ranks[recentRanks/2:])
-		ls.ranks = ls.ranks[:n]
-	}
 	ls.ranks = append(ls.ranks, r)
 	ls.lastRank, ls.ranked, ls.marks = r, p.seq+1, p.after
 	t.touch(g, ls)
@@ -187,15 +184,13 @@ func (s *State) setRank(t *Turn, g line.Log, ls *logState, p pred, r uint64) {
 // AddHead takes a head whose signature was checked.
 func (s *State) AddHead(t *Turn, h wire.Head) Outcome {
 	ls := s.log(h.Log)
-	for _, known := range append(ls.pending, ls.head) {
-		if known.Size == h.Size && known.Sig != [64]byte{} {
-			if known.Root == h.Root {
-				return Duplicate
-			}
-			t.prove(h.Log, tlog.NewEvidence(tlog.TwoRoots, ls.id, h.Size,
-				tlog.Claim{Hash: known.Root, Sig: known.Sig}, tlog.Claim{Hash: h.Root, Sig: h.Sig}))
-			return Forked
+	if known, ok := ls.headOf(h.Size); ok {
+		if known.Root == h.Root {
+			return Duplicate
 		}
+		t.prove(h.Log, tlog.NewEvidence(tlog.TwoRoots, ls.id, h.Size,
+			tlog.Claim{Hash: known.Root, Sig: known.Sig}, tlog.Claim{Hash: h.Root, Sig: h.Sig}))
+		return Forked
 	}
 	switch size := ls.tree.Size(); {
 	case h.Size < size:
@@ -203,8 +198,36 @@ func (s *State) AddHead(t *Turn, h wire.Head) Outcome {
 	case h.Size == size:
 		return s.meetHead(t, h.Log, ls, h)
 	}
-	if len(ls.pending) == maxPending {
-		ls.pending = append(ls.pending[:0], ls.pending[1:]...)
+	return ls.await(h)
+}
+
+// headOf returns the signed head of a size, when it is still in memory.
+func (ls *logState) headOf(size uint64) (wire.Head, bool) {
+	for _, h := range ls.pending {
+		if h.Size == size {
+			return h, true
+		}
+	}
+	return ls.head, ls.head.Size == size && ls.head.Sig != [64]byte{}
+}
+
+// await keeps a head until its entries are here. Of too many the least goes,
+// in whatever order they came: the greatest covers all others.
+func (ls *logState) await(h wire.Head) Outcome {
+	least := -1
+	if len(ls.pending) >= maxPending {
+		least = 0
+		for i, p := range ls.pending {
+			if p.Size < ls.pending[least].Size {
+				least = i
+			}
+		}
+		if h.Size < ls.pending[least].Size {
+			return TooFar
+		}
+	}
+	if least >= 0 {
+		ls.pending = slices.Delete(ls.pending, least, least+1)
 	}
 	ls.pending = append(ls.pending, h)
 	return Taken
@@ -269,6 +292,11 @@ func (s *State) Close(t *Turn) {
 	for _, g := range t.dirty {
 		ls := s.logs[g]
 		ls.dirty = false
+		// Until here nothing may leave memory: the store has no rank that this
+		// turn gave.
+		if n := len(ls.ranks); n > recentRanks {
+			ls.ranks = slices.Clone(ls.ranks[n-recentRanks/2:])
+		}
 		t.Logs = append(t.Logs, Log{
 			Log: g, Tree: ls.tree.Marshal(), Size: ls.tree.Size(),
 			Ranked: ls.ranked, LastRank: ls.lastRank, Opened: ls.opened,

@@ -128,7 +128,8 @@ type logState struct {
 	dirty    bool
 }
 
-// Recent ranks and roots kept per log before the store is asked.
+// Recent ranks and roots kept per log before the store is asked, and heads
+// that wait for their entries.
 const (
 	recentRanks = 256
 	recentRoots = 64
@@ -188,6 +189,17 @@ func (s *State) loadEntries(snap Snapshot) error {
 		}
 		ls := s.log(e.Pos.Log)
 		ls.waiting = append(ls.waiting, p)
+	}
+	for _, g := range s.order {
+		ls := s.logs[g]
+		for i, p := range ls.waiting {
+			if p.seq != ls.ranked+uint64(i) {
+				return fmt.Errorf("stored entry %d of log %s stands where entry %d must: the database is damaged; restore it from the peers with a fresh folder", p.seq, ls.id, ls.ranked+uint64(i))
+			}
+		}
+		if n := ls.ranked + uint64(len(ls.waiting)); n != ls.tree.Size() {
+			return fmt.Errorf("stored log %s has %d entries below its size %d: the database is damaged; restore it from the peers with a fresh folder", ls.id, n, ls.tree.Size())
+		}
 	}
 	return nil
 }

@@ -11,17 +11,6 @@ import (
 // Logs returns the line's logs that are known here, in order.
 func (s *State) Logs() []line.Log { return slices.Clone(s.order) }
 
-// Newest returns a party's newest generation known here, from 1.
-func (s *State) Newest(party int) line.Log {
-	g := line.Log{Party: party, Gen: 1}
-	for _, o := range s.order {
-		if o.Party == party && o.Gen > g.Gen {
-			g = o
-		}
-	}
-	return g
-}
-
 // Size returns the length of a log's held prefix.
 func (s *State) Size(g line.Log) uint64 {
 	if ls, ok := s.logs[g]; ok {
@@ -48,13 +37,21 @@ func (s *State) Opened(g line.Log) uint64 {
 
 // TreeHead returns the root over the held prefix.
 func (s *State) TreeHead(g line.Log) tlog.Head {
-	return s.log(g).tree.Head()
+	tree := s.tree(g)
+	return tree.Head()
+}
+
+func (s *State) tree(g line.Log) tlog.Tree {
+	if ls, ok := s.logs[g]; ok {
+		return ls.tree.Clone()
+	}
+	return tlog.Tree{}
 }
 
 // TreeAfter returns the head that the log will have once the leaves are
 // appended.
 func (s *State) TreeAfter(g line.Log, leaves []line.Hash) tlog.Head {
-	tree := s.log(g).tree.Clone()
+	tree := s.tree(g)
 	for _, h := range leaves {
 		tree.Append(h)
 	}
@@ -185,15 +182,15 @@ func (s *State) MarkFor(from, target int) wire.Mark {
 }
 
 // Settled returns the greatest rank at or below which nothing can be inserted
-// any more. One silent party holds it back, so nothing may depend on it
-// (spec 07 §4).
+// any more, unless a party opens a further generation. One silent party holds
+// it back, so nothing may depend on it (spec 07 §4).
 func (s *State) Settled() uint64 {
 	least := uint64(1<<64 - 1)
 	for p := range s.Line.Members {
-		var last uint64
+		var last uint64 // of the newest generation of which an entry is held
 		for _, g := range s.order {
-			if g.Party == p {
-				last = max(last, s.logs[g].lastRank)
+			if ls := s.logs[g]; g.Party == p && (ls.tree.Size() > 0 || len(ls.ahead) > 0) {
+				last = ls.lastRank
 			}
 		}
 		least = min(least, last)

@@ -23,7 +23,6 @@ const (
 	FrameCard     FrameType = 7
 	FrameWantBlob FrameType = 8
 	FrameChunk    FrameType = 9
-	FrameEvidence FrameType = 10
 	FrameRefuse   FrameType = 11 // why this channel is not served
 	FramePart     FrameType = 12 // a piece of a frame that is larger than the bearer's
 )
