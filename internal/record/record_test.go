@@ -359,6 +359,23 @@ func TestMarkFor(t *testing.T) {
 	}
 }
 
+// A station that got its own log back, but not yet what it had vouched for in
+// it, must not seem to have forgotten: marks that shrink are a fault.
+func TestMarksDoNotShrinkAfterARestore(t *testing.T) {
+	l := testLine(2)
+	own, others := chain(t, l, us, 3, func(i int) uint64 { return uint64(i) * 2 }), chain(t, l, cn, 6, none)
+	s := newStation(t, l, newShelf())
+	s.take(t, own...)
+	for i := range others {
+		want := wire.Mark{Gen: 1, Size: max(4, uint64(i))}
+		if got := s.After(); got[0] != want {
+			t.Errorf("with %d of the other's entries the marks are %v, want %v", i, got, want)
+		}
+		s.take(t, others[i])
+		s = newStation(t, l, s.shelf)
+	}
+}
+
 func FuzzCheck(f *testing.F) {
 	l := testLine(2)
 	good := write(l, line.Pos{Log: us, Seq: 5}, firstMarks(l), nil, "x").Append(nil)

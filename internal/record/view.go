@@ -145,7 +145,8 @@ func (s *State) Holds(p line.Pos) bool {
 
 // After returns the marks for the next own entry: for each other party, how
 // much of its newest log is held and ranked. An honest station vouches for
-// nothing that it could not rank (spec 07 §3).
+// nothing that it could not rank; but nor do its marks ever shrink, also while
+// what it vouched for before a restore is still on its way back (spec 07 §3).
 func (s *State) After() []wire.Mark {
 	out := make([]wire.Mark, 0, len(s.Line.Members)-1)
 	for p := range s.Line.Members {
@@ -160,7 +161,27 @@ func (s *State) After() []wire.Mark {
 		}
 		out = append(out, m)
 	}
+	for i, m := range s.ownWaiting() {
+		if out[i].Gen < m.Gen || out[i].Gen == m.Gen && out[i].Size < m.Size {
+			out[i] = m
+		}
+	}
 	return out
+}
+
+// ownWaiting returns the marks of the newest own entry, if it has no rank. One
+// that has a rank vouches for nothing that is not ranked here too.
+func (s *State) ownWaiting() []wire.Mark {
+	var marks []wire.Mark
+	for _, g := range s.order {
+		if ls := s.logs[g]; g.Party == s.Line.Self && ls.tree.Size() > 0 {
+			marks = nil
+			if n := len(ls.waiting); n > 0 {
+				marks = ls.waiting[n-1].after
+			}
+		}
+	}
+	return marks
 }
 
 // MarkFor returns how much of party target's log the newest ranked entry of
