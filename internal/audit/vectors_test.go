@@ -15,6 +15,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"herald/internal/audit"
+	"herald/internal/line"
 	"herald/internal/tlog"
 )
 
@@ -104,6 +105,12 @@ func described(t *testing.T, file, proof []byte, changes string) []txtar.File {
 
 // changed computes what comes of each change in the list.
 func changed(t *testing.T, list string, file []byte) []byte {
+	known := map[line.Party][32]byte{}
+	for _, p := range run(t, file, false).Parties {
+		h, err := hex.DecodeString(p.Root)
+		ok(t, err)
+		known[p.Code] = [32]byte(h)
+	}
 	var out strings.Builder
 	for _, l := range strings.Split(strings.TrimSpace(list), "\n") {
 		var at int
@@ -117,7 +124,7 @@ func changed(t *testing.T, list string, file []byte) []byte {
 		if how == "repaired" {
 			repair(bad)
 		}
-		r, err := audit.Run(t.Context(), bytes.NewReader(bad), audit.Options{Deep: true})
+		r, err := audit.Run(t.Context(), bytes.NewReader(bad), audit.Options{Deep: true, Roots: known})
 		what := "unreadable"
 		if err == nil {
 			what = "sound"
