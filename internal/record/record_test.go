@@ -368,8 +368,11 @@ func TestMarksDoNotShrinkAfterARestore(t *testing.T) {
 	s.take(t, own...)
 	for i := range others {
 		want := wire.Mark{Gen: 1, Size: max(4, uint64(i))}
-		if got := s.After(); got[0] != want {
+		if got := s.AfterIn(us); got[0] != want {
 			t.Errorf("with %d of the other's entries the marks are %v, want %v", i, got, want)
+		}
+		if got := s.AfterIn(line.Log{Gen: 2}); got[0].Size != uint64(i) {
+			t.Errorf("with %d of the other's entries a new log begins with marks %v", i, got)
 		}
 		s.take(t, others[i])
 		s = newStation(t, l, s.shelf)

@@ -143,10 +143,9 @@ func (s *State) Holds(p line.Pos) bool {
 	return ahead || p.Seq < ls.tree.Size()
 }
 
-// After returns the marks for the next own entry: for each other party, how
-// much of its newest log is held and ranked. An honest station vouches for
-// nothing that it could not rank; but nor do its marks ever shrink, also while
-// what it vouched for before a restore is still on its way back (spec 07 §3).
+// After returns the marks for an own entry: for each other party, how much of
+// its newest log is held and ranked. An honest station vouches for nothing
+// that it could not rank (spec 07 §3).
 func (s *State) After() []wire.Mark {
 	out := make([]wire.Mark, 0, len(s.Line.Members)-1)
 	for p := range s.Line.Members {
@@ -161,27 +160,24 @@ func (s *State) After() []wire.Mark {
 		}
 		out = append(out, m)
 	}
-	for i, m := range s.ownWaiting() {
+	return out
+}
+
+// AfterIn returns the marks for the next entry of the own log g. They never
+// shrink, also not in a log that was restored while what it vouched for is
+// still on its way back: its entries then have no rank yet (spec 07 §3).
+func (s *State) AfterIn(g line.Log) []wire.Mark {
+	out := s.After()
+	ls, ok := s.logs[g]
+	if !ok || len(ls.waiting) == 0 {
+		return out // what has a rank vouches for nothing that is not ranked here
+	}
+	for i, m := range ls.waiting[len(ls.waiting)-1].after {
 		if out[i].Gen < m.Gen || out[i].Gen == m.Gen && out[i].Size < m.Size {
 			out[i] = m
 		}
 	}
 	return out
-}
-
-// ownWaiting returns the marks of the newest own entry, if it has no rank. One
-// that has a rank vouches for nothing that is not ranked here too.
-func (s *State) ownWaiting() []wire.Mark {
-	var marks []wire.Mark
-	for _, g := range s.order {
-		if ls := s.logs[g]; g.Party == s.Line.Self && ls.tree.Size() > 0 {
-			marks = nil
-			if n := len(ls.waiting); n > 0 {
-				marks = ls.waiting[n-1].after
-			}
-		}
-	}
-	return marks
 }
 
 // MarkFor returns how much of party target's log the newest ranked entry of
