@@ -140,9 +140,20 @@ func (a *applier) body(b *record.Body) error {
 	if err != nil {
 		return err
 	}
-	return a.do(`REPLACE INTO bodies (k, line, party, kind, precedence, marking, number, segment, box, defect, pending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
-		int(k).int(a.line).int(int64(b.Pos.Party)).int(int64(b.Kind)).int(int64(b.Precedence)).int(int64(b.Marking)).
-		uint(b.Number).uint(b.Segment).blob(b.Box).text(b.Defect).bool(b.Pending).exec()
+	// Nearly all are new. REPLACE would keep an undo journal for each row.
+	err = a.do(`INSERT INTO bodies (kind, precedence, marking, number, segment, box, defect, pending, k, line, party) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`).
+		bodyRow(b).int(k).int(a.line).int(int64(b.Pos.Party)).exec()
+	if err != nil || a.Changes() > 0 {
+		return err
+	}
+	return a.do(`UPDATE bodies SET kind = ?, precedence = ?, marking = ?, number = ?, segment = ?, box = ?, defect = ?, pending = ? WHERE k = ?`).
+		bodyRow(b).int(k).exec()
+}
+
+// bodyRow binds what a body may change.
+func (s *stmt) bodyRow(b *record.Body) *stmt {
+	return s.int(int64(b.Kind)).int(int64(b.Precedence)).int(int64(b.Marking)).
+		uint(b.Number).uint(b.Segment).blob(b.Box).text(b.Defect).bool(b.Pending)
 }
 
 func (a *applier) log(l *record.Log) error {
@@ -150,8 +161,16 @@ func (a *applier) log(l *record.Log) error {
 	if err != nil {
 		return err
 	}
-	return a.do(`REPLACE INTO logs (log, tree, size, ranked, last_rank, opened) VALUES (?, ?, ?, ?, ?, ?)`).
-		int(id).blob(l.Tree).uint(l.Size).uint(l.Ranked).uint(l.LastRank).uint(l.Opened).exec()
+	// Nearly all are there.
+	err = a.do(`UPDATE logs SET tree = ?, size = ?, ranked = ?, last_rank = ?, opened = ? WHERE log = ?`).logRow(l).int(id).exec()
+	if err != nil || a.Changes() > 0 {
+		return err
+	}
+	return a.do(`INSERT INTO logs (tree, size, ranked, last_rank, opened, log) VALUES (?, ?, ?, ?, ?, ?)`).logRow(l).int(id).exec()
+}
+
+func (s *stmt) logRow(l *record.Log) *stmt {
+	return s.blob(l.Tree).uint(l.Size).uint(l.Ranked).uint(l.LastRank).uint(l.Opened)
 }
 
 func (a *applier) head(h *record.Head) error {

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"herald/internal/line"
@@ -35,59 +37,117 @@ func traces(t *testing.T, dir string, secrets [][]byte) (n int) {
 	return n
 }
 
-func secret() []byte {
-	b := make([]byte, 48)
-	rand.Read(b)
-	return b
-}
-
-// secretBatches makes rows with secrets, and the rows that erase them. There
-// are enough for pages to be split, so that a cell that moved and left its
-// former bytes behind would be found.
-func secretBatches(n int) (keep, erase *record.Batch, secrets [][]byte) {
-	keep, erase = &record.Batch{Line: line.ID{1}}, &record.Batch{Line: line.ID{1}}
-	log := line.Log{Gen: 1}
-	fresh := func() []byte { s := secret(); secrets = append(secrets, s); return s }
-	for i := range uint64(n) {
-		e := record.Epoch{Log: log, Base: i * 7 % uint64(n), Leaves: bytes.Repeat([]byte{1}, int(i%50)*40), Secret: fresh()}
-		k := record.ReceiveKey{Log: log, Index: uint32(i * 7 % uint64(n)), Seed: fresh()}
-		s := record.Segment{ID: i * 7 % uint64(n), Working: fresh(), Offline: bytes.Repeat([]byte{2}, 40)}
-		keep.Epochs, keep.Keys, keep.Segments = append(keep.Epochs, e), append(keep.Keys, k), append(keep.Segments, s)
-		e.Secret, k.Seed, s.Working = nil, nil, nil
-		erase.Epochs, erase.Keys, erase.Segments = append(erase.Epochs, e), append(erase.Keys, k), append(erase.Segments, s)
-	}
-	return keep, erase, secrets
-}
-
-func TestErasedSecretsLeaveTheFiles(t *testing.T) {
-	dir := t.TempDir()
-	db := openAt(t, dir)
-	keep, erase, secrets := secretBatches(300)
-	ctx := context.Background()
-	if err := db.Commit(ctx, keep); err != nil {
-		t.Fatal(err)
-	}
-	if n := traces(t, dir, secrets); n == 0 {
-		t.Fatal("the secrets are in no file before they are erased: this test looks in the wrong place")
-	}
-	if err := db.Commit(ctx, erase); err != nil {
-		t.Fatal(err)
-	}
-	// While the store stays open: the writer empties the WAL once it is idle.
-	for end := time.Now().Add(20 * time.Second); traces(t, dir, secrets) > 0; {
-		if time.Now().After(end) {
-			t.Fatalf("erased secrets are still in %d files", traces(t, dir, secrets))
+// secretBatch has a secret of each sort, or erases it. The rows' sizes differ,
+// so that rows move about when pages are split and joined.
+func secretBatch(l byte, n uint32, secrets *[][]byte) *record.Batch {
+	fresh := func() (s []byte) {
+		if secrets != nil {
+			s = make([]byte, 48)
+			rand.Read(s)
+			*secrets = append(*secrets, s)
 		}
-		if _, err := db.Load(ctx, keep.Line); err != nil { // readers come and go
+		return s
+	}
+	log := line.Log{Gen: 1}
+	return &record.Batch{
+		Line:     line.ID{l},
+		Epochs:   []record.Epoch{{Log: log, Base: uint64(n), Leaves: make([]byte, n%160), Secret: fresh()}},
+		Keys:     []record.ReceiveKey{{Log: log, Index: n, Seed: fresh()}},
+		Segments: []record.Segment{{ID: uint64(n), Offline: make([]byte, n%300), Working: fresh()}},
+	}
+}
+
+// churn commits secrets to several lines in no order and erases all of them,
+// some early and some late.
+func churn(t *testing.T, db *DB, rows int) (secrets [][]byte) {
+	t.Helper()
+	type row struct {
+		l byte
+		n uint32
+	}
+	rng := mathrand.New(mathrand.NewPCG(3, 1))
+	var live []row
+	commit := func(r row, secrets *[][]byte) {
+		if err := db.Commit(context.Background(), secretBatch(r.l, r.n, secrets)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
+	for i := range rows {
+		r := row{byte(rng.IntN(5)), uint32(rng.IntN(100000))}
+		commit(r, &secrets)
+		live = append(live, r)
+		if i%3 == 0 {
+			j := rng.IntN(len(live))
+			commit(live[j], nil)
+			live = append(live[:j], live[j+1:]...)
+		}
 	}
-	if n := traces(t, dir, secrets); n > 0 {
-		t.Fatalf("erased secrets are in %d files after closing", n)
+	if n := traces(t, filepath.Dir(db.at.path), secrets); n == 0 {
+		t.Fatal("the secrets are in no file before they are erased: this test looks in the wrong place")
 	}
+	for _, r := range live {
+		commit(r, nil)
+	}
+	return secrets
+}
+
+// TestErasedSecretsLeaveTheFiles waits, on a false clock, for the writer to
+// empty the WAL once it is idle; the store stays open.
+func TestErasedSecretsLeaveTheFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		db := openAt(t, dir)
+		secrets := churn(t, db, 700)
+		time.Sleep(2 * eraseIdle)
+		synctest.Wait()
+		if n := traces(t, dir, secrets); n > 0 {
+			t.Fatalf("erased secrets are still in %d files", n)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n := traces(t, dir, secrets); n > 0 {
+			t.Fatalf("erased secrets are in %d files after closing", n)
+		}
+	})
+}
+
+// TestErasureWithAReader: a reader that holds an old snapshot keeps the WAL
+// from being emptied; once it is gone the writer does it by itself.
+func TestErasureWithAReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		db := openAt(t, dir)
+		defer db.Close()
+		var secrets [][]byte
+		ctx := context.Background()
+		err := db.Commit(ctx, secretBatch(1, 1, &secrets))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.readOnce(ctx, "test", func(c *conn) error {
+			if _, err := findLine(c, line.ID{1}); err != nil {
+				return err
+			}
+			if err := db.Commit(ctx, secretBatch(1, 1, nil)); err != nil {
+				return err
+			}
+			time.Sleep(4 * eraseIdle)
+			synctest.Wait()
+			if traces(t, dir, secrets) == 0 {
+				t.Error("the WAL was emptied under a reader")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(4 * eraseIdle)
+		synctest.Wait()
+		if n := traces(t, dir, secrets); n > 0 {
+			t.Fatalf("erased secrets are still in %d files", n)
+		}
+	})
 }
 
 // TestErasureUnderLoad has the writer never idle: the WAL is emptied all the
@@ -96,15 +156,10 @@ func TestErasureUnderLoad(t *testing.T) {
 	dir := t.TempDir()
 	db := openAt(t, dir)
 	defer db.Close()
-	keep, erase, secrets := secretBatches(20)
+	secrets := churn(t, db, 20)
 	ctx := context.Background()
-	for _, b := range []*record.Batch{keep, erase} {
-		if err := db.Commit(ctx, b); err != nil {
-			t.Fatal(err)
-		}
-	}
 	err := db.submit(ctx, "test", false, func(w *writer) error {
-		w.erased = w.erased.Add(-eraseLatest)
+		w.erased = time.Now().Add(-2 * eraseLatest)
 		return w.do(`DELETE FROM meta`).exec()
 	})
 	if err != nil {

@@ -122,8 +122,9 @@ func (ld *loader) epochs() error {
 		})
 }
 
+// keys reads those that are not erased: a busy line has made many.
 func (ld *loader) keys() error {
-	return ld.do(`SELECT party, gen, number, seq, seed, made FROM receive_keys WHERE line = ? ORDER BY party, gen, number`).int(ld.spans.line).
+	return ld.do(`SELECT party, gen, number, seq, seed, made FROM receive_keys INDEXED BY live_keys WHERE line = ? AND seed IS NOT NULL ORDER BY party, gen, number`).int(ld.spans.line).
 		each(func(s *stmt) {
 			ld.snap.Keys = append(ld.snap.Keys, record.ReceiveKey{
 				Log: logAt(s, 0), Index: uint32(s.ColumnInt64(2)), Seq: s.uintAt(3), Seed: s.bytesAt(4), Made: s.ColumnInt64(5),

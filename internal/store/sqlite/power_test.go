@@ -281,15 +281,19 @@ func TestFailedSync(t *testing.T) {
 	if got := holds(t, db, line.ID{1}); got != 3 {
 		t.Fatalf("%d batches can be read", got)
 	}
-	if err := db.Close(); err != nil && !errors.Is(err, ErrBroken) {
+	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
 	again := openAt(t, dir)
 	defer again.Close()
-	if got := holds(t, again, line.ID{1}); got != 3 {
+	if again.Report().Clean {
+		t.Error("closing emptied a WAL that nothing is known of")
+	}
+	got := holds(t, again, line.ID{1})
+	if got < 3 || got > 4 { // the failed one may have come through
 		t.Fatalf("%d batches after opening again", got)
 	}
-	if err := again.Commit(ctx, counting(3, line.ID{1})); err != nil {
+	if err := again.Commit(ctx, counting(got, line.ID{1})); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -132,6 +132,7 @@ CREATE TABLE receive_keys (
   seed BLOB,
   UNIQUE (line, party, gen, number)
 );
+CREATE INDEX live_keys ON receive_keys (line, party, gen, number) WHERE seed IS NOT NULL;
 CREATE TABLE segments (
   n INTEGER PRIMARY KEY,
   line INTEGER NOT NULL,

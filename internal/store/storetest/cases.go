@@ -250,9 +250,16 @@ func testSecrets(t *testing.T, p Place) {
 	g2 := record.Segment{ID: 2, Working: filled(48, 2), Made: 3}
 	commit(t, s, &record.Batch{Line: lineN(1), Epochs: []record.Epoch{e}, Keys: []record.ReceiveKey{k}, Segments: []record.Segment{g2, g1}})
 	same(t, "snapshot", record.Snapshot{Epochs: []record.Epoch{e}, Keys: []record.ReceiveKey{k}, Segments: []record.Segment{g2}}, load(t, s, lineN(1)))
+	// Keys come in the order in which they were published.
+	k2 := record.ReceiveKey{Log: logA, Index: 3, Seed: filled(48, 2)}
+	k3 := record.ReceiveKey{Log: line.Log{Party: 0, Gen: 2}, Index: 1, Seed: filled(48, 3)}
+	commit(t, s, &record.Batch{Line: lineN(1), Keys: []record.ReceiveKey{k3, k2}})
+	same(t, "keys", []record.ReceiveKey{k2, k, k3}, load(t, s, lineN(1)).Keys)
+	k2.Seed, k3.Seed = nil, nil
+	commit(t, s, &record.Batch{Line: lineN(1), Keys: []record.ReceiveKey{k3, k2}})
 	e.Secret, k.Seed, g1.Working = nil, nil, nil
 	commit(t, s, &record.Batch{Line: lineN(1), Epochs: []record.Epoch{e}, Keys: []record.ReceiveKey{k}, Segments: []record.Segment{g1}})
-	same(t, "erased", record.Snapshot{Keys: []record.ReceiveKey{k}, Segments: []record.Segment{g2}}, load(t, s, lineN(1)))
+	same(t, "erased", record.Snapshot{Segments: []record.Segment{g2}}, load(t, s, lineN(1)))
 	got, ok, err := s.Segment(context.Background(), lineN(1), 1)
 	if err != nil || !ok {
 		t.Fatal(ok, err)

@@ -159,7 +159,6 @@ func (m *Memory) Load(ctx context.Context, l line.ID) (record.Snapshot, error) {
 	ml := m.view(l)
 	snap := record.Snapshot{
 		Logs:  slices.Collect(maps.Values(ml.logs)),
-		Keys:  slices.Collect(maps.Values(ml.keys)),
 		Queue: slices.Clone(ml.queue),
 		Meta:  maps.Clone(ml.meta),
 	}
@@ -183,6 +182,14 @@ func (m *Memory) Load(ctx context.Context, l line.ID) (record.Snapshot, error) {
 			snap.Epochs = append(snap.Epochs, e)
 		}
 	}
+	for _, k := range ml.keys {
+		if len(k.Seed) > 0 {
+			snap.Keys = append(snap.Keys, k)
+		}
+	}
+	slices.SortFunc(snap.Keys, func(a, b record.ReceiveKey) int {
+		return cmp.Or(compareLogs(a.Log, b.Log), cmp.Compare(a.Index, b.Index))
+	})
 	if len(ml.segments) > 0 {
 		newest := slices.Max(slices.Collect(maps.Keys(ml.segments)))
 		snap.Segments = []record.Segment{ml.segments[newest]}

@@ -123,9 +123,6 @@ func plain[T any](v T) any {
 	slices.SortFunc(snap.Epochs, func(a, b record.Epoch) int {
 		return cmp.Or(compareLogs(a.Log, b.Log), cmp.Compare(a.Base, b.Base))
 	})
-	slices.SortFunc(snap.Keys, func(a, b record.ReceiveKey) int {
-		return cmp.Or(compareLogs(a.Log, b.Log), cmp.Compare(a.Index, b.Index))
-	})
 	fields := map[string]string{}
 	for v := reflect.ValueOf(snap); len(fields) < v.NumField(); {
 		i := len(fields)
