@@ -8,7 +8,8 @@ import (
 	"herald/internal/line"
 )
 
-// Draft is words before release, encrypted.
+// Draft is words before release, encrypted. A former or discarded Box leaves
+// the file as keys do: words that were never said must not be found later.
 type Draft struct {
 	ID      uint64 // given by PutDraft
 	Line    line.ID
@@ -57,14 +58,14 @@ func (w *writer) putDraft(ln int64, d Draft) (uint64, error) {
 	case d.ID == 0 && holder != 0:
 		return holder, nil
 	case d.ID == 0:
-		err := w.do(`INSERT INTO drafts (line, box, segment, state, token, updated) VALUES (?, ?, ?, ?, ?, ?)`).
-			int(ln).blob(d.Box).uint(d.Segment).text(d.State).text(d.Token).int(d.Updated).exec()
+		err := w.do(`INSERT INTO drafts (line, segment, state, token, updated, apart, box) VALUES (?, ?, ?, ?, ?, ?, ?)`).
+			int(ln).uint(d.Segment).text(d.State).text(d.Token).int(d.Updated).secret(d.Box).exec()
 		return uint64(w.LastInsertRowID()), err
 	case holder != 0 && holder != d.ID:
 		return 0, fmt.Errorf("draft %d: %w", d.ID, ErrTokenTaken)
 	}
-	err := w.do(`UPDATE drafts SET box = ?, segment = ?, state = ?, token = ?, updated = ? WHERE id = ? AND line = ?`).
-		blob(d.Box).uint(d.Segment).text(d.State).text(d.Token).int(d.Updated).uint(d.ID).int(ln).exec()
+	err := w.do(`UPDATE drafts SET segment = ?, state = ?, token = ?, updated = ?, apart = ?, box = ? WHERE id = ? AND line = ?`).
+		uint(d.Segment).text(d.State).text(d.Token).int(d.Updated).secret(d.Box).uint(d.ID).int(ln).exec()
 	if err == nil && w.Changes() == 0 {
 		err = fmt.Errorf("draft %d: %w", d.ID, ErrNoDraft)
 	}

@@ -112,6 +112,44 @@ func TestErasedSecretsLeaveTheFiles(t *testing.T) {
 	})
 }
 
+func TestDiscardedDraftsLeaveTheFiles(t *testing.T) {
+	dir := t.TempDir()
+	db := openAt(t, dir)
+	ctx := context.Background()
+	var boxes [][]byte
+	var ids []uint64
+	keep := func(d Draft) uint64 {
+		d.Box = make([]byte, 100+13*len(boxes)%900)
+		rand.Read(d.Box)
+		boxes = append(boxes, d.Box)
+		id, err := db.PutDraft(ctx, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	for i := range 60 {
+		ids = append(ids, keep(Draft{Line: line.ID{byte(i % 3)}}))
+	}
+	for i, id := range ids {
+		keep(Draft{ID: id, Line: line.ID{byte(i % 3)}})
+	}
+	if traces(t, dir, boxes) == 0 {
+		t.Fatal("the drafts are in no file: this test looks in the wrong place")
+	}
+	for _, id := range ids {
+		if err := db.DeleteDraft(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := traces(t, dir, boxes); n > 0 {
+		t.Fatalf("discarded drafts are in %d files", n)
+	}
+}
+
 // TestErasureWithAReader: a reader that holds an old snapshot keeps the WAL
 // from being emptied; once it is gone the writer does it by itself.
 func TestErasureWithAReader(t *testing.T) {

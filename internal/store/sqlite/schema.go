@@ -193,11 +193,12 @@ CREATE TABLE cards (
 CREATE TABLE drafts (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   line INTEGER NOT NULL,
-  box BLOB,
   segment INTEGER NOT NULL,
   state TEXT NOT NULL,
   token TEXT NOT NULL,
-  updated INTEGER NOT NULL
+  updated INTEGER NOT NULL,
+  apart BLOB,
+  box BLOB
 );
 CREATE UNIQUE INDEX draft_tokens ON drafts (line, token) WHERE token <> '';
 CREATE TABLE blobs (
