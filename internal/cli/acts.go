@@ -87,8 +87,8 @@ func parseEntry(name string, members []line.Party) (entryName, error) {
 			if digits(gen) && digits(seq) {
 				return entryName{party: p, gen: gen, seq: strings.TrimLeft(seq[:len(seq)-1], "0") + seq[len(seq)-1:]}, nil
 			}
-		} else if digits(rest) {
-			return entryName{party: p, number: strings.TrimLeft(rest, "0")}, nil
+		} else if number := strings.TrimLeft(rest, "0"); digits(number) { // numbers count from 1
+			return entryName{party: p, number: number}, nil
 		}
 	}
 	return entryName{}, fmt.Errorf("entry %q: want a number such as \"%[2]s 0598\", or a place such as \"%[2]s#12\"; the parties are %[3]s", name, members[0], words(members, "and"))

@@ -75,6 +75,8 @@ type commands struct {
 
 	Audit auditCmd `cmd:"" help:"Verify an exported record, on any machine."`
 
+	Demo demoCmd `cmd:"" help:"Replay an episode between two stations on this machine."`
+
 	Version versionCmd `cmd:"" help:"Print the release of this program."`
 }
 

@@ -58,6 +58,9 @@ func (c *courierExport) Run(ctx context.Context, a *app) error {
 			return w, err
 		})
 		if err != nil {
+			for _, p := range paths { // they were made just now, and are not the whole
+				err = errors.Join(err, os.Remove(p))
+			}
 			return err
 		}
 		a.printf("%s, %d bytes, in %s:\n", plural(sum.Entries, "entry", "entries"), sum.Bytes, plural(len(paths), "piece", "pieces"))
@@ -87,7 +90,7 @@ func newPiece(path string) (io.WriteCloser, error) {
 
 func (p *pieceFile) Close() error {
 	if err := errors.Join(p.Sync(), p.File.Close()); err != nil {
-		return err
+		return errors.Join(err, os.Remove(p.Name()))
 	}
 	return os.Rename(p.Name(), p.path)
 }

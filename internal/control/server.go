@@ -47,6 +47,9 @@ func Serve(ctx context.Context, l net.Listener, s Service) error {
 	return nil
 }
 
+// errStopped is the answer to what was still under way.
+var errStopped = errors.New("the station stopped serving; what it accepted is kept")
+
 func handler(s Service) http.Handler {
 	mux := http.NewServeMux()
 	plain(mux, pathStatus, func(ctx context.Context, _ none) (Status, error) { return s.Status(ctx) })
@@ -86,6 +89,9 @@ func plain[Q, A any](mux *http.ServeMux, path string, f func(context.Context, Q)
 			return
 		}
 		a, err := f(r.Context(), q)
+		if errors.Is(err, context.Canceled) { // by the station: a client that is gone hears nothing
+			err = errStopped
+		}
 		if err != nil {
 			fail(w, http.StatusUnprocessableEntity, err)
 			return
