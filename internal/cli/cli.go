@@ -22,6 +22,7 @@ import (
 type commands struct {
 	globals
 
+	Demo  demoCmd `cmd:"" help:"Replay an episode between two stations on this machine."`
 	Party struct {
 		New partyNew `cmd:"" help:"Make a party: its root key, its station's keys and its first card."`
 	} `cmd:"" help:"Make a party."`
@@ -74,8 +75,6 @@ type commands struct {
 	Export exportCmd `cmd:"" help:"Write a line's record for an audit."`
 
 	Audit auditCmd `cmd:"" help:"Verify an exported record, on any machine."`
-
-	Demo demoCmd `cmd:"" help:"Replay an episode between two stations on this machine."`
 
 	Version versionCmd `cmd:"" help:"Print the release of this program."`
 }
