@@ -19,6 +19,10 @@ import (
 // skewWarned is how many seconds apart two clocks may be before it is said.
 const skewWarned = 30
 
+// dutiesWatched is how many of each party's newest messages are looked at for
+// what is unread and overdue.
+const dutiesWatched = 1024
+
 // expiryAhead is how early a station warns that a key or certificate ends.
 const expiryAhead = 30 * 24 * time.Hour
 
@@ -165,30 +169,33 @@ func (s *Station) proofs(ctx context.Context, l *session.Line, out *control.Line
 // own clock. Overdue is a view, never an entry. It returns whether the newest
 // owed answer was declined.
 func (s *Station) duties(ctx context.Context, l *session.Line, out *control.LineInfo) (declined bool, err error) {
-	now := s.o.Now().Unix()
-	var after sqlite.OrderKey
-	for {
-		rows, err := s.db.Ordered(ctx, l.ID(), after, maxPage)
-		if err != nil || len(rows) == 0 {
-			return declined, err
+	rows, err := s.db.Newest(ctx, l.ID(), len(l.Members().Members), dutiesWatched)
+	if err != nil {
+		return false, err
+	}
+	at := make([]line.Pos, len(rows))
+	for i, r := range rows {
+		at[i] = r.Entry.Pos
+	}
+	receipts, err := s.db.Receipts(ctx, l.ID(), at)
+	if err != nil {
+		return false, err
+	}
+	of := map[line.Pos][]record.Receipt{}
+	for _, r := range receipts {
+		of[r.Target] = append(of[r.Target], r)
+	}
+	newest := true // the newest own message decides whether the line is declined
+	for _, r := range rows {
+		if !r.Body.Kind.Owes() || r.Body.Pending {
+			continue
 		}
-		after = rows[len(rows)-1].Key()
-		at := make([]line.Pos, 0, len(rows))
-		for _, r := range rows {
-			if r.Body.Kind.Owes() && !r.Body.Pending {
-				at = append(at, r.Entry.Pos)
-			}
-		}
-		receipts, err := s.db.Receipts(ctx, l.ID(), at)
-		if err != nil {
-			return declined, err
-		}
-		for _, r := range rows {
-			if r.Body.Kind.Owes() && !r.Body.Pending {
-				declined = s.duty(l, r, receipts, now, out) || declined && r.Entry.Pos.Party != l.Members().Self
-			}
+		no := s.duty(l, r, of[r.Entry.Pos], s.o.Now().Unix(), out)
+		if r.Entry.Pos.Party == l.Members().Self && newest {
+			declined, newest = no, false
 		}
 	}
+	return declined, nil
 }
 
 // duty looks at one message: who has read, answered or declined it. It
@@ -198,7 +205,7 @@ func (s *Station) duty(l *session.Line, r sqlite.OrderedRow, receipts []record.R
 	done := map[int]record.Step{}
 	read := false
 	for _, rc := range receipts {
-		if rc.Target != r.Entry.Pos || !rc.Good {
+		if !rc.Good {
 			continue
 		}
 		switch rc.Step {

@@ -9,51 +9,6 @@ import (
 	"herald/internal/line"
 )
 
-func TestLinesAndCards(t *testing.T) {
-	db := openTemp(t)
-	ctx := context.Background()
-	if err := db.Commit(ctx, counting(0, line.ID{3})); err != nil { // a line without a charter yet
-		t.Fatal(err)
-	}
-	if got, err := db.Lines(ctx); err != nil || len(got) > 0 {
-		t.Fatalf("lines: %v, %v", got, err)
-	}
-	want := []LineRow{{line.ID{3}, []byte("charter three")}, {line.ID{1}, []byte("charter one, more signatures")}}
-	for _, r := range []LineRow{{line.ID{3}, []byte("charter three")}, {line.ID{1}, []byte("charter one")}, want[1]} {
-		if err := db.PutLine(ctx, r.ID, r.Charter); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := db.Lines(ctx); err != nil || !reflect.DeepEqual(got, want) {
-		t.Fatalf("lines: %v, %v", got, err)
-	}
-	if note, ok, err := db.Charter(ctx, line.ID{1}); err != nil || !ok || string(note) != string(want[1].Charter) {
-		t.Fatalf("charter: %q, %v, %v", note, ok, err)
-	}
-	if _, ok, err := db.Charter(ctx, line.ID{2}); err != nil || ok {
-		t.Fatalf("charter of an unknown line: %v, %v", ok, err)
-	}
-	if got := holds(t, db, line.ID{3}); got != 1 {
-		t.Fatalf("%d batches", got)
-	}
-
-	cards := []CardRow{
-		{"CN", 2, []byte("a"), [32]byte{2}, false}, {"US", 1, []byte("b"), [32]byte{5}, true}, {"US", 1, []byte("forged"), [32]byte{7}, false},
-	}
-	for _, i := range []int{1, 0, 2} {
-		if err := db.PutCard(ctx, cards[i]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cards[0].Trusted = true
-	if err := db.PutCard(ctx, cards[0]); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := db.Cards(ctx); err != nil || !reflect.DeepEqual(got, cards) {
-		t.Fatalf("cards: %v, %v", got, err)
-	}
-}
-
 func TestDrafts(t *testing.T) {
 	db := openTemp(t)
 	ctx := context.Background()

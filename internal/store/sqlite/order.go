@@ -7,6 +7,7 @@ import (
 
 	"herald/internal/line"
 	"herald/internal/record"
+	"herald/internal/wire"
 )
 
 // OrderKey is a place in a line's causal order: rank, party, generation, seq;
@@ -130,6 +131,30 @@ func (sp spans) addBodies(c *conn, rows []OrderedRow) (err error) {
 		}
 	}
 	return nil
+}
+
+// Newest returns each party's newest numbered messages, at most max of each,
+// newest first.
+func (db *DB) Newest(ctx context.Context, l line.ID, parties, max int) (out []OrderedRow, err error) {
+	err = db.readLine(ctx, l, "read the newest messages", func(c *conn, sp spans) error {
+		for party := range parties {
+			err := c.do(`SELECT k FROM bodies INDEXED BY numbered WHERE line = ? AND party = ? AND number <> 0 ORDER BY number DESC LIMIT ?`).
+				int(sp.line).int(int64(party)).int(int64(max)).each(func(s *stmt) {
+				out = append(out, OrderedRow{Entry: record.Entry{SignedEntry: wire.SignedEntry{Pos: sp.pos(s.ColumnInt64(0))}}})
+			})
+			if err != nil {
+				return err
+			}
+		}
+		for i := range out {
+			k, _ := sp.key(out[i].Entry.Pos)
+			if _, err := c.do(entryColumns + `WHERE k = ?`).int(k).one(func(s *stmt) { out[i].Entry = sp.entryAt(s) }); err != nil {
+				return err
+			}
+		}
+		return sp.addBodies(c, out)
+	})
+	return out, err
 }
 
 // Receipts returns all steps on the given entries: entry by entry as asked,

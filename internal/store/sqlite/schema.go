@@ -33,8 +33,7 @@ func migrations() []string {
 const schema1 = `
 CREATE TABLE lines (
   id INTEGER PRIMARY KEY,
-  line BLOB NOT NULL UNIQUE,
-  charter BLOB
+  line BLOB NOT NULL UNIQUE
 );
 CREATE TABLE spans (
   id INTEGER PRIMARY KEY,
@@ -183,13 +182,6 @@ CREATE TABLE meta (
   value BLOB NOT NULL,
   PRIMARY KEY (line, name)
 ) WITHOUT ROWID;
-CREATE TABLE cards (
-  hash BLOB PRIMARY KEY,
-  party TEXT NOT NULL,
-  version INTEGER NOT NULL,
-  trusted INTEGER NOT NULL,
-  note BLOB
-);
 CREATE TABLE drafts (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   line INTEGER NOT NULL,
