@@ -24,7 +24,6 @@ func (l *Line) admit(t *turn, c record.Checked, urgent bool, from *Peer) {
 	if from != nil {
 		via = from.conn.label()
 	}
-	size := l.st.Size(c.Pos.Log)
 	out, err := l.st.Add(&t.Turn, c, record.Entry{Received: t.now.UnixMilli(), Via: via, Urgent: urgent})
 	if err != nil {
 		l.cfg.Log.Error("an entry cannot be ranked", "line", l.ID().Short(), "error", err)
@@ -49,9 +48,6 @@ func (l *Line) admit(t *turn, c record.Checked, urgent bool, from *Peer) {
 	}
 	t.entries = append(t.entries, fresh{e: record.Entry{SignedEntry: c.SignedEntry, LeafHash: c.LeafHash, Urgent: urgent}, prec: prec, from: from})
 	t.seen = true
-	if urgent && c.Pos.Seq > size && c.Pos.Party != l.cfg.Line.Self {
-		l.state(t, wire.KindGot, line.Immediate, wire.Statement{Refs: []wire.Ref{wire.NewRef(c.Pos, c.LeafHash)}})
-	}
 }
 
 // compare holds an offered entry against the one that is held at its place.
@@ -91,7 +87,11 @@ func (l *Line) open(t *turn, c record.Checked) {
 		return
 	}
 	if c.Pos.Party == l.cfg.Line.Self {
-		l.lost(t, c.Pos, c.LeafHash) // own words, come back after a restore
+		// Own words, come back after a restore. Their number is not known until
+		// the key is, so none that they may have had is given again.
+		t.metaUint("number", l.next.number)
+		l.next.number++
+		l.lost(t, c.Pos, c.LeafHash)
 		return
 	}
 	g, base := c.Pos.Log, c.Pos.Seq-uint64(c.Entry.Key)
@@ -139,8 +139,19 @@ func (l *Line) openWith(t *turn, c record.Checked, mk [seal.KeySize]byte) {
 	}
 	t.Bodies = append(t.Bodies, b)
 	delete(l.turns.pending, c.Pos)
+	l.gotAhead(t, c, in)
 	if b.Defect == "" || in.Kind.Spoken() {
 		l.derive(t, record.Entry{SignedEntry: c.SignedEntry, LeafHash: c.LeafHash}, c.Entry.Time, in)
+	}
+}
+
+// gotAhead says at once on the record that urgent words are held which no
+// cosignature can cover yet, because something before them is missing. Only
+// words get it: if statements did, two stations that each lack something of
+// the other would answer each other's got for ever (spec 07 §5).
+func (l *Line) gotAhead(t *turn, c record.Checked, in wire.Inner) {
+	if in.Kind.Spoken() && in.Flags.Precedence().Urgent() && c.Pos.Party != l.cfg.Line.Self && c.Pos.Seq >= l.st.Size(c.Pos.Log) {
+		l.state(t, wire.KindGot, line.Immediate, wire.Statement{Refs: []wire.Ref{wire.NewRef(c.Pos, c.LeafHash)}})
 	}
 }
 
