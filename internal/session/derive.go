@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 
 	"herald/internal/compress"
 	"herald/internal/keys"
@@ -205,11 +206,39 @@ func (l *Line) alert(t *turn, e record.Entry, in wire.Inner, m wire.Message) {
 	if l.cfg.Alert == nil || !p.Urgent() || !in.Kind.Owes() || m.Action != 0 && !line.Parties(m.Action).Has(l.cfg.Line.Self) {
 		return
 	}
+	name := fmt.Sprintf("ring/%d/%d/%d", e.Pos.Party, e.Pos.Gen, e.Pos.Seq)
+	r := ringing{Ref: wire.NewRef(e.Pos, e.LeafHash), Kind: in.Kind, Flags: in.Flags, Number: in.Number}
+	t.meta(name, wire.Marshal(r)) // with the entry, so that a crash before the call does not lose it
 	t.then(func(err error) {
 		if err == nil {
-			l.cfg.Alert(l, Arrival{Pos: e.Pos, Leaf: e.LeafHash, Kind: in.Kind, Precedence: p, Marking: in.Flags.Marking(), Number: in.Number})
+			l.ring(name, r)
 		}
 	})
+}
+
+// ringing is a call of the watch that has not gone out yet.
+type ringing struct {
+	_      struct{} `cbor:",toarray"`
+	Ref    wire.Ref
+	Kind   wire.Kind
+	Flags  wire.Flags
+	Number uint64
+}
+
+func (l *Line) ring(name string, r ringing) {
+	l.cfg.Alert(l, Arrival{Pos: r.Ref.Pos(), Leaf: r.Ref.Hash(), Kind: r.Kind, Precedence: r.Flags.Precedence(), Marking: r.Flags.Marking(), Number: r.Number})
+	l.post(func(t *turn) { t.meta(name, nil) })
+}
+
+// resumeRinging makes the calls that were due when the station stopped, or
+// when the store failed.
+func (l *Line) resumeRinging() {
+	for name, b := range l.meta {
+		var r ringing
+		if strings.HasPrefix(name, "ring/") && l.cfg.Alert != nil && wire.Unmarshal(b, wire.MaxEntry, &r) == nil {
+			l.post(func(*turn) { l.ring(name, r) })
+		}
+	}
 }
 
 func (l *Line) deriveStated(t *turn, e record.Entry, at uint64, in wire.Inner) {
@@ -289,6 +318,16 @@ func (l *Line) takeEvidence(t *turn, n wire.Notice) {
 	}
 }
 
+// maxReseals is how often one party is given one key again, between two starts
+// of the station: what does not open then is no accident.
+const maxReseals = 3
+
+// resealing is a key given again to a party.
+type resealing struct {
+	pos   line.Pos
+	party int
+}
+
 // reseal answers a party that could not open an entry, with the entry's
 // message key from the own archive (spec 06 §6).
 func (l *Line) reseal(t *turn, party int, r wire.Ref) {
@@ -299,7 +338,8 @@ func (l *Line) reseal(t *turn, party int, r wire.Ref) {
 	if p.Party != l.cfg.Line.Self && p.Party != party {
 		return // its author will
 	}
-	if _, ok := l.turns.resealed[p]; ok {
+	name := resealing{p, party}
+	if l.turns.resealed[name] >= maxReseals {
 		return
 	}
 	key, box, path, err := l.resealed(t.ctx, party, p)
@@ -307,7 +347,7 @@ func (l *Line) reseal(t *turn, party int, r wire.Ref) {
 		l.cfg.Log.Warn("an entry cannot be resealed", "line", l.ID().Short(), "entry", l.Name(p, 0), "error", err)
 		return
 	}
-	l.turns.resealed[p] = struct{}{}
+	l.turns.resealed[name]++
 	l.say(t, wire.Inner{Kind: wire.KindReseal, Flags: wire.NewFlags(line.Immediate, line.Real, 0), Content: wire.Marshal(wire.Reseal{
 		Ref: r, Keys: map[uint8]wire.SealedSecret{uint8(party): {Index: key, Box: box}}, Path: path,
 	})})

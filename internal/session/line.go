@@ -126,7 +126,7 @@ type turnState struct {
 	pulling  map[line.Hash]*pull   // attachments being fetched
 	received map[int]*quota        // bytes taken per party today
 	pending  map[line.Pos]struct{} // entries held but not opened
-	resealed map[line.Pos]struct{} // reseals written, so that one is enough
+	resealed map[resealing]int     // reseals written
 	skew     map[int]time.Duration // of others' clocks, by their newest cosignature
 	proofs   map[string]struct{}   // forks already proved
 }
@@ -194,12 +194,13 @@ func (l *Line) load(ctx context.Context) error {
 	l.next.card = uint32(metaUint(snap.Meta, "card"))
 	l.turns = turnState{
 		pulling: map[line.Hash]*pull{}, received: map[int]*quota{},
-		pending: map[line.Pos]struct{}{}, resealed: map[line.Pos]struct{}{}, proofs: map[string]struct{}{}, skew: map[int]time.Duration{},
+		pending: map[line.Pos]struct{}{}, resealed: map[resealing]int{}, proofs: map[string]struct{}{}, skew: map[int]time.Duration{},
 	}
 	for _, p := range snap.Pending {
 		l.turns.pending[p] = struct{}{}
 	}
 	l.resumePulls(ctx, snap.Meta)
+	l.resumeRinging()
 	return nil
 }
 
