@@ -448,10 +448,25 @@ func (l *Line) tick(t *turn) {
 			}
 		})
 	}
+	l.takeUp(t)
 	l.afterTraffic(t)
 	l.pullBlobs(t)
 	if t.now.Sub(l.lastWords) >= idleAfter {
 		l.v.idle()
+	}
+}
+
+// takeUp does again what a failed commit may have undone: a connection that is
+// up greets only once.
+func (l *Line) takeUp(t *turn) {
+	if l.held == "" && l.mayGo(line.Flash) {
+		l.renewCard(t)
+		l.drain(t, false)
+	}
+	for p := range l.peers {
+		if p.eager {
+			l.refill(t, p)
+		}
 	}
 }
 

@@ -183,7 +183,11 @@ func (l *Line) failed(ctx context.Context, t *turn, err error) {
 	for _, f := range t.after {
 		f(err)
 	}
-	// What peers sent is offered again once they know what is really held.
+	// What peers sent is offered again once they know what is really held, and
+	// what may be held without having been sent is offered to them.
+	for p := range l.peers {
+		p.eager = true
+	}
 	l.dueAt(t.now.Add(2 * time.Second))
 	l.turns.gossip = true
 	l.announce()
