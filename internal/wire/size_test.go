@@ -33,6 +33,8 @@ func TestSizesOnTheWire(t *testing.T) {
 		in := wire.Inner{Kind: wire.KindMessage, Flags: wire.NewFlags(p, line.Real, dict), Number: 598, Content: wire.Marshal(wire.Message{Text: data})}
 		return framed(speak(t, in, 350, after, officers...).frame)
 	}
+	receipt := wire.Frame{Type: wire.FrameCosig, Urgent: true, Channel: 1, Payload: wire.Cosig{
+		Log: line.Log{Gen: 1}, Size: 3000, Signer: line.Log{Party: 1, Gen: 1}, Time: 1_686_000_000}.Append(nil)}
 	for _, c := range []struct {
 		what      string
 		got, most int
@@ -42,6 +44,7 @@ func TestSizesOnTheWire(t *testing.T) {
 		{"FLASH of 100 characters, two officers, compressed", say(hundred, line.Flash, true, 2, 7, 4001), 340},
 		{"FLASH of 100 characters, one officer, as it is", say(hundred, line.Flash, false, 2, 7), 280},
 		{"FLASH of 100 characters, two officers, twelve parties, compressed", say(hundred, line.Flash, true, 12, 7, 4001), 375},
+		{"a receipt", framed(receipt.Append(nil)), 100},
 	} {
 		t.Logf("%d bytes: %s", c.got, c.what)
 		if c.got > c.most {
