@@ -246,9 +246,12 @@ func (c *Conn) write(ctx context.Context, l bearer.Link) error {
 func (c *Conn) send(l bearer.Link) (int, error) {
 	buf := c.appendPong(c.out[:0])
 	if c.ask {
-		// Before any data, so that it measures the idle delay where it can.
+		// Before any data, and alone, so that it measures the idle delay: TLS
+		// gives out nothing of a record before all of it has come.
 		buf = c.appendPing(buf)
 		c.ask = false
+		c.out = buf[:0]
+		return len(buf), c.flush(buf)
 	}
 	for len(buf) < batch {
 		limit, bulk, some := c.room()

@@ -9,16 +9,18 @@ import (
 // Figures of the window (spec 09 §6). They are this implementation's choice;
 // the wire does not depend on them.
 const (
-	firstFrame  = 900                    // limit of a frame until the rate is known: 0.24 s at 30 kbit/s
+	firstFrame  = 900                    // least limit of a frame until the rate is proved: 0.24 s at 30 kbit/s
 	smallFrame  = 1024                   // below this, a frame may take slowTime; above, quickTime
 	slowTime    = 160 * time.Millisecond // well under the 0.25 s that no frame may exceed, with overhead
 	quickTime   = 50 * time.Millisecond
 	slack       = 5 * time.Millisecond // a queue that nobody notices, and that keeps a quick path full
 	noQueue     = 2 * time.Millisecond // a queue below this is taken for noise
 	probeEvery  = time.Minute          // how long a measured idle delay is believed under load
+	reprobe     = time.Second          // and the first of all
 	maxMarks    = 64
 	maxWindow   = 16 << 20
-	growth      = 1.25
+	firstGrowth = 1.25 // how boldly a rate is tried that nothing has bounded yet
+	laterGrowth = 1.1  // and later, in case the path became quicker
 	rateWeight  = 0.25
 	delayWeight = 0.25
 )
@@ -48,6 +50,9 @@ type pacer struct {
 	path    time.Duration // round trip without our own queue
 	rtt     time.Duration // round trip as it is
 	rate    float64       // bytes per second; 0: unknown
+	proved  bool          // whether a standing queue has shown the rate; until then it is a lower bound
+	full    bool          // whether any answer within the last round trip saw a queue
+	fullAt  time.Duration // when one last did
 	queued  bool          // whether the newest answer saw a queue before its own bytes
 	clear   time.Duration // when the bottleneck has sent all of it, at the measured rate
 
@@ -77,11 +82,11 @@ type mark struct {
 
 // frame is the greatest frame to send now.
 func (p *pacer) frame() int {
-	if p.rate == 0 {
-		return firstFrame
-	}
 	slow := min(int(p.rate*slowTime.Seconds()), smallFrame)
 	n := max(slow, int(min(p.rate*quickTime.Seconds(), bearer.MaxFrame)))
+	if !p.proved {
+		return max(firstFrame, n)
+	}
 	return max(bearer.MinMax, n)
 }
 
@@ -96,10 +101,13 @@ func (p *pacer) window() uint64 {
 
 // gain is above 1 while no queue shows that the path is full.
 func (p *pacer) gain() float64 {
-	if p.queued {
+	switch {
+	case p.full:
 		return 1
+	case p.proved:
+		return laterGrowth
 	}
-	return growth
+	return firstGrowth
 }
 
 // unacked is the number of data bytes under way.
@@ -207,12 +215,20 @@ func (p *pacer) pong(number uint64, read, now time.Duration) error {
 // the ping waited in our direction.
 func (p *pacer) measureDelay(m mark, read, now time.Duration) (queue time.Duration) {
 	rtt, delay := now-m.at, read-m.at
-	stale := m.clean && now-p.baseAt > probeEvery
-	if !p.hasBase || stale || delay < p.base {
-		p.base, p.hasBase = delay, true
-		p.baseAt = now
+	stale := now-p.baseAt > probeEvery
+	switch {
+	case !p.hasBase:
+		// The end of the handshake was in the way of this one: soon another.
+		p.base, p.hasBase, p.baseAt = delay, true, now+reprobe-probeEvery
+	case m.clean && (stale || delay < p.base):
+		p.base, p.baseAt = delay, now
+	case delay < p.base:
+		p.base = delay // but it need not be all: frames were in the way
 	}
 	queue = min(max(delay-p.base, 0), rtt)
+	if m.clean {
+		p.path = 0
+	}
 	p.path = blend(p.path, rtt-queue)
 	p.rtt = blend(p.rtt, rtt)
 	return queue
@@ -235,8 +251,13 @@ func (p *pacer) measureRate(m mark, read, now, queue time.Duration) {
 	}
 	before := queue - time.Duration(float64(m.size)/p.rate*float64(time.Second))
 	p.queued = before > noQueue
+	if p.queued {
+		p.fullAt = now
+	}
+	p.full = p.proved && now-p.fullAt <= p.rtt
 	if p.queued && m.ref.queued {
 		p.rate += rateWeight * (seen - p.rate)
+		p.proved = true
 	} else {
 		p.rate = max(p.rate, seen)
 	}

@@ -105,7 +105,7 @@ func TestPacerKeepsThePathFullAndItsQueueShort(t *testing.T) {
 		t.Run(fmt.Sprintf("%.0fkbps_%s", tc.bits/1e3, tc.delay), func(t *testing.T) {
 			p := &pacer{}
 			q := &path{rate: tc.bits / 8, delay: tc.delay, skew: -3 * time.Hour, backward: idle}
-			q.send(0, 3, p.ping(0))
+			q.send(0, 700, p.ping(0)) // behind the end of the handshake
 			// Five minutes hold four drains; a quick path shows the same sooner.
 			until := 300 * time.Second
 			if tc.bits > 50e6 {
@@ -206,5 +206,25 @@ func TestPacerStaysInBoundsUnderALyingClock(t *testing.T) {
 		if w := p.window(); w > maxWindow {
 			t.Fatalf("window of %d bytes", w)
 		}
+	}
+}
+
+// A little traffic on a quick path shows a low rate. That must not cut frames
+// to pieces.
+func TestPacerDoesNotTakeALightLoadForASlowPath(t *testing.T) {
+	p := &pacer{}
+	now := time.Duration(0)
+	for range 100 {
+		p.wrote(10, now)
+		n := p.ping(now)
+		now += 350 * time.Millisecond
+		read := now
+		now += 350 * time.Millisecond
+		if err := p.pong(n, read, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p.frame() < firstFrame {
+		t.Errorf("frames are held to %d bytes", p.frame())
 	}
 }
