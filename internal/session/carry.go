@@ -217,6 +217,7 @@ func (l *Line) carriedHello(p *Peer, f wire.Frame) error {
 	l.post(func(t *turn) {
 		p.learn(h.Have, len(l.cfg.Line.Members))
 		t.meta(haveName(p.party), wire.Marshal(h.Have))
+		l.doubtBy(t, p)
 		l.confirmBy(t, p)
 	})
 	return nil

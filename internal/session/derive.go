@@ -290,6 +290,10 @@ func (l *Line) takeNotice(t *turn, e record.Entry, at uint64, in wire.Inner) {
 			return
 		}
 		t.meta(fmt.Sprintf("card-of/%d", e.Pos.Party), n.Hash)
+		if e.Pos.Party == l.cfg.Line.Self && n.Version > l.next.card { // come back after a restore
+			l.next.card = n.Version
+			t.metaUint("card", uint64(n.Version))
+		}
 		if e.Pos.Party != l.cfg.Line.Self {
 			l.wantCard(e.Pos.Party, n.Version, [32]byte(n.Hash))
 		}
@@ -332,7 +336,7 @@ type resealing struct {
 // message key from the own archive (spec 06 §6).
 func (l *Line) reseal(t *turn, party int, r wire.Ref) {
 	p := r.Pos()
-	if p.Party >= len(l.cfg.Line.Members) || l.held != "" {
+	if p.Party >= len(l.cfg.Line.Members) {
 		return
 	}
 	if p.Party != l.cfg.Line.Self && p.Party != party {

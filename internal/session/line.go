@@ -109,6 +109,9 @@ type Line struct {
 	peers     map[*Peer]struct{}
 	held      string // why nothing is signed; "" when all is well
 	need      uint64 // own entries that must be held before signing again
+	moved     bool   // another process has written: no peer can lift this
+	doubt     doubt
+	doubted   line.Parties // whose claim on the own log was waited for
 	meta      map[string][]byte
 	turns     turnState
 	lastWords time.Time // when an entry last came or went

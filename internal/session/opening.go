@@ -13,9 +13,8 @@ import (
 // admit takes a checked entry that a peer brought: keeps it, opens it, and
 // answers for it.
 func (l *Line) admit(t *turn, c record.Checked, urgent bool, from *Peer) {
-	if c.Pos.Log == l.own() && c.Pos.Seq >= l.st.Size(l.own()) && l.held == "" {
-		l.held = "a peer holds entries of this station's own log that are not in its store: the store is older than what was sent. They are being fetched; when they are here, signing goes on by itself"
-		t.seen = true
+	if c.Pos.Log == l.own() {
+		l.holdFor(t, c.Pos.Seq+1)
 	}
 	if !urgent && l.overQuota(t, c) {
 		return

@@ -79,6 +79,7 @@ func (l *Line) append(t *turn, e wire.Entry, prec line.Precedence) (record.Entry
 	if out != record.Taken {
 		return record.Entry{}, fmt.Errorf("own entry %d is held already", seq)
 	}
+	t.made++
 	row := t.Entries[len(t.Entries)-1]
 	t.entries = append(t.entries, fresh{e: row, prec: prec})
 	return row, nil

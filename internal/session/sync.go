@@ -114,6 +114,7 @@ func (l *Line) believe(t *turn, p *Peer, h wire.Have) {
 	if h.Full {
 		t.meta(haveName(p.party), wire.Marshal(h))
 	}
+	l.doubtBy(t, p)
 	l.confirmBy(t, p)
 	l.swapCards(p, h.Cards)
 	p.eager = true
@@ -128,7 +129,7 @@ func (l *Line) believe(t *turn, p *Peer, h wire.Have) {
 // confirmBy lets a station that must not sign yet sign again, once a peer's
 // summary shows nothing of its own log that it lacks (spec 04 §2).
 func (l *Line) confirmBy(t *turn, p *Peer) {
-	if l.held == "" {
+	if l.held == "" || l.moved || !l.doubt.until.IsZero() {
 		return
 	}
 	x := p.of(l.own())
@@ -184,6 +185,12 @@ func (l *Line) sendMore(t *turn, p *Peer) {
 	}
 	for _, g := range l.st.Logs() {
 		x := p.of(g)
+		if h, ok := l.st.Head(g); ok && g.Party == p.party && h.Size > max(x.size, x.head) {
+			// It lacks what it signed itself: its own signature stops it at once
+			// from signing there again.
+			x.head = h.Size
+			p.send(classControl, wire.FrameHead, true, h.Append(nil))
+		}
 		for x.offered < l.st.Size(g) || l.aheadOf(g, x) {
 			if p.conn.backlog() > lowBytes {
 				p.conn.wantMore(p)
@@ -339,6 +346,9 @@ func (l *Line) takeHead(t *turn, h wire.Head, from *Peer) {
 		x := from.of(h.Log)
 		x.head = max(x.head, h.Size)
 	}
+	if h.Log == l.own() {
+		l.holdFor(t, h.Size)
+	}
 	if l.st.AddHead(&t.Turn, h) != record.Below {
 		return
 	}
@@ -448,11 +458,26 @@ func (l *Line) tick(t *turn) {
 			}
 		})
 	}
+	l.disbelieve(t)
 	l.takeUp(t)
 	l.afterTraffic(t)
 	l.pullBlobs(t)
 	if t.now.Sub(l.lastWords) >= idleAfter {
 		l.v.idle()
+	}
+	l.dueAgain(t)
+}
+
+// dueAgain asks for the ticks that are still owed: only the earliest is kept.
+func (l *Line) dueAgain(t *turn) {
+	if at := l.lastWords.Add(idleAfter); at.After(t.now) {
+		l.dueAt(at)
+	}
+	if !l.doubt.until.IsZero() {
+		l.dueAt(l.doubt.until)
+	}
+	if len(l.turns.pulling) > 0 {
+		l.dueAt(t.now.Add(pullPatience))
 	}
 }
 
@@ -460,6 +485,9 @@ func (l *Line) tick(t *turn) {
 // up greets only once.
 func (l *Line) takeUp(t *turn) {
 	if l.held == "" && l.mayGo(line.Flash) {
+		if err := l.ensureOpen(t); err != nil {
+			l.cfg.Log.Error("the own log cannot be opened", "line", l.ID().Short(), "error", err)
+		}
 		l.renewCard(t)
 		l.drain(t, false)
 	}

@@ -20,6 +20,7 @@ type turn struct {
 	l    *Line
 	now  time.Time
 	from uint64 // own log's size at the start
+	made int    // entries signed in this turn
 
 	after   []func(error)
 	entries []fresh      // new here: to be sent on
@@ -80,7 +81,10 @@ func (l *Line) turn(ctx context.Context, evs []func(*turn)) {
 	}
 	l.conclude(t)
 	var err error
-	if !t.Empty() {
+	if l.held != "" && t.made > 0 {
+		err = errHeld // learned in the midst of the turn
+	}
+	if err == nil && !t.Empty() {
 		// The one place where the head moves. The store compares the old size
 		// and sets the new one in the transaction that holds the entries, so
 		// that two processes can never sign two entries at one place; nothing
@@ -135,17 +139,16 @@ func (l *Line) conclude(t *turn) {
 	}
 }
 
-// cosign states, for each other log with a newly met head, that this station
-// holds every entry below it. The statement is in the same commit as the
-// entries, and leaves only after it (spec 07 §5).
+// cosign states, for each other log, that this station holds every entry below
+// the greatest head that agrees with them, where it has not said so before.
+// The statement is in the same commit as the entries, and leaves only after it
+// (spec 07 §5).
 func (l *Line) cosign(t *turn) {
 	me := l.own()
-	for _, h := range t.Heads {
-		if h.Log.Party == me.Party || h.Size <= l.st.Cosigned(h.Log, me) {
+	for _, g := range l.st.Logs() {
+		h, ok := l.st.Head(g)
+		if !ok || g.Party == me.Party || h.Size <= l.st.Cosigned(g, me) {
 			continue
-		}
-		if cur, ok := l.st.Head(h.Log); !ok || cur.Size != h.Size {
-			continue // a greater one was met in this turn
 		}
 		c := wire.Cosig{Log: h.Log, Size: h.Size, Signer: me, Time: uint64(t.now.Unix())}
 		c.Sig = tlog.Cosign(l.cfg.Own.Delivery, l.cfg.Line.LogID(h.Log), tlog.Head{Size: h.Size, Root: h.Root}, c.Time)
@@ -172,13 +175,17 @@ func (l *Line) reveal(t *turn) {
 // failed drops everything in memory and reads it again: after a failed commit
 // it is not known whether the store took it.
 func (l *Line) failed(ctx context.Context, t *turn, err error) {
-	l.cfg.Log.Error("the store did not take a change; nothing of it was sent", "line", l.ID().Short(), "error", err)
+	l.cfg.Log.Error("a change was not kept; nothing of it was sent", "line", l.ID().Short(), "error", err)
 	if errors.Is(err, ErrHeadMoved) {
-		l.held = "another process has written to this station's log; stop it, then restart this station"
+		l.moved, l.held = true, "another process has written to this station's log; stop it, then restart this station"
 	}
-	if lerr := l.load(ctx); lerr != nil {
-		l.held = "the store cannot be read: " + lerr.Error()
-		err = errors.Join(err, lerr)
+	for lerr := l.load(ctx); lerr != nil; lerr = l.load(ctx) {
+		l.cfg.Log.Error("the store cannot be read; the line stands still until it can", "line", l.ID().Short(), "error", lerr)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
 	}
 	for _, f := range t.after {
 		f(err)
@@ -209,9 +216,7 @@ func (l *Line) dueAt(at time.Time) {
 
 // Tick does what is due at now, if anything is.
 func (l *Line) Tick(now time.Time) {
-	if due := l.due.Load(); due == 0 || due > now.Unix() {
-		return
+	if due := l.due.Load(); due != 0 && due <= now.Unix() && l.due.CompareAndSwap(due, 0) {
+		l.post(l.tick)
 	}
-	l.due.Store(0)
-	l.post(l.tick)
 }
