@@ -34,6 +34,11 @@ func pullName(root line.Hash) string { return "pull/" + hex.EncodeToString(root[
 
 func blobName(root line.Hash) string { return "blob/" + hex.EncodeToString(root[:]) }
 
+// blobHeldName notes that a party said to hold an attachment.
+func blobHeldName(root line.Hash, party int) string {
+	return fmt.Sprintf("blob-held/%s/%d", root, party)
+}
+
 func blobInfo(b wire.Blob) seal.BlobInfo {
 	return seal.BlobInfo{Key: [32]byte(b.Key), Length: b.Length, Hash: [32]byte(b.Hash), Root: line.Hash(b.Root)}
 }
@@ -144,10 +149,6 @@ func (l *Line) ask(t *turn, root line.Hash) {
 		return
 	}
 	l.dueAt(t.now.Add(pullPatience))
-	peer := l.source(int(p.ref.Party))
-	if peer == nil {
-		return
-	}
 	if err := l.cfg.Blobs.Want(t.ctx, root, p.info.Length); err != nil {
 		l.cfg.Log.Error("an attachment cannot be kept", "line", l.ID().Short(), "error", err)
 		return
@@ -159,6 +160,10 @@ func (l *Line) ask(t *turn, root line.Hash) {
 	}
 	if len(missing) == 0 && len(p.await) == 0 {
 		l.finish(t, root, p)
+		return
+	}
+	peer := l.source(int(p.ref.Party))
+	if peer == nil {
 		return
 	}
 	for i := 0; i < len(missing); {
@@ -236,7 +241,8 @@ func (l *Line) blobFrame(p *Peer, f wire.Frame) error {
 	if len(c.Root) != 32 || len(c.Data) > seal.MaxChunk {
 		return fmt.Errorf("chunk: %w", wire.ErrFormat)
 	}
-	l.post(func(t *turn) { l.takeChunk(t, c) })
+	pushed := p.conn.bearer == courierName
+	l.post(func(t *turn) { l.takeChunk(t, c, pushed) })
 	return nil
 }
 
@@ -258,14 +264,21 @@ func (l *Line) serveBlob(p *Peer, payload []byte) error {
 	return nil
 }
 
-func (l *Line) takeChunk(t *turn, c wire.Chunk) {
+// takeChunk takes a chunk that was asked for, or that a courier brought.
+func (l *Line) takeChunk(t *turn, c wire.Chunk, pushed bool) {
 	root := line.Hash(c.Root)
 	p := l.turns.pulling[root]
 	if p == nil || p.ended {
 		return
 	}
-	if _, ok := p.await[c.Index]; !ok {
+	if _, ok := p.await[c.Index]; !ok && !pushed {
 		return
+	}
+	if pushed {
+		if err := l.cfg.Blobs.Want(t.ctx, root, p.info.Length); err != nil {
+			l.cfg.Log.Error("an attachment cannot be kept", "line", l.ID().Short(), "error", err)
+			return
+		}
 	}
 	if _, err := seal.OpenChunk(p.info.Key, c.Index, c.Index+1 == p.info.Chunks(), c.Data); err != nil {
 		l.cfg.Log.Warn("a chunk of an attachment is not what its message names", "line", l.ID().Short(), "chunk", c.Index)

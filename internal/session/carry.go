@@ -2,8 +2,12 @@ package session
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
+	"strings"
 
 	"herald/internal/line"
 	"herald/internal/record"
@@ -17,12 +21,16 @@ import (
 // carriedChannel is the channel of a courier's frames; a bundle has one line.
 const carriedChannel = 1
 
+// courierName is how a courier is called where bearers are.
+const courierName = "courier"
+
 // Carry returns the frames of a bundle for another party: the hello first.
 // Everything that is queued gets its sequence number now, since handing it to
 // the courier is its first transmission. With everything, also what the other
 // side is known to hold is carried.
 func (l *Line) Carry(ctx context.Context, to int, everything bool) (iter.Seq2[[]byte, error], error) {
 	var hello wire.Hello
+	var blobs []carriedBlob
 	known := &Peer{l: l, party: to, theirs: map[line.Log]*held{}}
 	err := l.do(ctx, func(t *turn) error {
 		if l.held == "" {
@@ -32,7 +40,7 @@ func (l *Line) Carry(ctx context.Context, to int, everything bool) (iter.Seq2[[]
 			l.drain(t, true)
 		}
 		t.then(func(err error) {
-			hello = l.hello()
+			hello, blobs = l.hello(), l.unheld(to, everything)
 			if !everything {
 				l.recall(known)
 			}
@@ -43,7 +51,7 @@ func (l *Line) Carry(ctx context.Context, to int, everything bool) (iter.Seq2[[]
 		return nil, err
 	}
 	return func(yield func([]byte, error) bool) {
-		c := carrier{ctx: ctx, l: l, to: known, have: hello.Have, yield: yield}
+		c := carrier{ctx: ctx, l: l, to: known, have: hello.Have, blobs: blobs, yield: yield}
 		c.run(hello)
 	}, nil
 }
@@ -86,6 +94,7 @@ type carrier struct {
 	l     *Line
 	to    *Peer
 	have  wire.Have
+	blobs []carriedBlob
 	yield func([]byte, error) bool
 	ended bool
 	err   error
@@ -105,6 +114,9 @@ func (c *carrier) run(h wire.Hello) {
 	}
 	for _, hl := range c.have.Logs {
 		c.vouch(line.Log{Party: int(hl.Party), Gen: line.Generation(hl.Gen)}, hl)
+	}
+	for _, b := range c.blobs {
+		c.blob(b)
 	}
 	if c.err != nil && !c.ended {
 		c.yield(nil, c.err)
@@ -156,6 +168,48 @@ func (c *carrier) vouch(g line.Log, hl wire.HaveLog) {
 	}
 }
 
+// carriedBlob is an attachment that the other side is not known to hold.
+type carriedBlob struct {
+	root   line.Hash
+	chunks uint64
+}
+
+// unheld lists the attachments of the line that a party has not said to hold.
+func (l *Line) unheld(to int, everything bool) (out []carriedBlob) {
+	for _, name := range slices.Sorted(maps.Keys(l.meta)) {
+		digits, ok := strings.CutPrefix(name, "blob/")
+		root, err := hex.DecodeString(digits)
+		var ref wire.Ref
+		if !ok || err != nil || len(root) != 32 || wire.Unmarshal(l.meta[name], wire.MaxEntry, &ref) != nil {
+			continue
+		}
+		r := line.Hash(root)
+		if _, held := l.meta[blobHeldName(r, to)]; int(ref.Party) == to || held && !everything {
+			continue
+		}
+		m, err := l.message(context.Background(), ref.Pos())
+		if err != nil {
+			continue
+		}
+		for _, b := range m.Blobs {
+			if info := blobInfo(b); info.Root == r {
+				out = append(out, carriedBlob{r, info.Chunks()})
+			}
+		}
+	}
+	return out
+}
+
+// blob yields the chunks that are held of an attachment.
+func (c *carrier) blob(b carriedBlob) {
+	for i := uint64(0); i < b.chunks && !c.ended && c.err == nil; i++ {
+		data, ok, err := c.l.cfg.Blobs.Chunk(c.ctx, b.root, i)
+		if c.err = err; err == nil && ok {
+			c.frame(wire.FrameChunk, false, wire.Marshal(wire.Chunk{Root: b.root[:], Index: i, Data: data}))
+		}
+	}
+}
+
 func (c *carrier) head(g line.Log, size uint64) {
 	h, ok, err := c.l.cfg.Store.HeadAt(c.ctx, c.l.ID(), g, size)
 	if err != nil {
@@ -176,7 +230,7 @@ type Delivery struct {
 // is the party that the bundle says it is from; nothing rests on that.
 func (l *Line) Deliver(ctx context.Context, from int, frames iter.Seq[[]byte]) (Delivery, error) {
 	var d Delivery
-	c := &Conn{ctx: ctx, bearer: "courier", party: l.cfg.Line.Members[from], ready: make(chan struct{}, 1)}
+	c := &Conn{ctx: ctx, bearer: courierName, party: l.cfg.Line.Members[from], ready: make(chan struct{}, 1)}
 	p := &Peer{conn: c, l: l, party: from, theirs: map[line.Log]*held{}}
 	for b := range frames {
 		f, err := wire.ParseFrame(b)

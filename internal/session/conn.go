@@ -270,6 +270,13 @@ func (c *Conn) hello(f wire.Frame) error {
 		return nil
 	}
 	p := c.peer(l)
+	if p != nil {
+		if why := l.unfit(h); why != "" { // nothing else is taken on this channel
+			p.send(classControl, wire.FrameRefuse, true, []byte(why))
+			l.cfg.Log.Warn("a peer's hello does not fit; the line stays down on this connection", "line", l.ID().Short(), "peer", c.label(), "why", why)
+			return nil
+		}
+	}
 	if p == nil || int(h.Party) != p.party {
 		return fmt.Errorf("%s greets on line %s, where it is not party %d", c.party, l.ID().Short(), h.Party)
 	}
@@ -328,13 +335,15 @@ type Peer struct {
 	channel uint64
 
 	// Owned by the line's loop.
-	ready   bool // its hello came and fits
-	theirs  map[line.Log]*held
-	cards   map[line.Party]uint32
-	sent    map[line.Pos]struct{} // urgent ones sent ahead of the rest
-	eager   bool                  // catching up from the store
-	taken   int                   // entries that came and were new
-	refusal string                // why the other side does not serve the line
+	hailed   bool // our hello is on its way
+	ready    bool // its hello came and fits
+	theirs   map[line.Log]*held
+	cards    map[line.Party]uint32
+	sent     map[line.Pos]struct{} // urgent ones sent ahead of the rest
+	eager    bool                  // catching up from the store
+	taken    int                   // entries that came and were new
+	answered time.Time             // when its summary was last answered with one
+	refusal  string                // why the other side does not serve the line
 }
 
 // held is what the other side holds of a log, as far as known, and how far

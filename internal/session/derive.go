@@ -12,7 +12,6 @@ import (
 	"herald/internal/line"
 	"herald/internal/record"
 	"herald/internal/seal"
-	"herald/internal/tlog"
 	"herald/internal/wire"
 )
 
@@ -21,6 +20,9 @@ import (
 // why the entry is defective, or "" (spec 05 §5, spec 07 §6).
 func (l *Line) judge(t *turn, p line.Pos, at uint64, in wire.Inner) string {
 	if !in.Kind.Spoken() {
+		if err := wire.CheckContent(in); err != nil {
+			return err.Error()
+		}
 		return ""
 	}
 	m, err := wire.ParseMessage(in)
@@ -246,6 +248,12 @@ func (l *Line) deriveStated(t *turn, e record.Entry, at uint64, in wire.Inner) {
 	if err != nil {
 		return
 	}
+	if in.Kind == wire.KindRead && s.Officer == 0 {
+		return // nobody is named, so nobody read it
+	}
+	if in.Kind == wire.KindBlobGot && len(s.Root) == 32 {
+		t.meta(blobHeldName(line.Hash(s.Root), e.Pos.Party), []byte{1})
+	}
 	for _, r := range s.Refs {
 		l.receipt(t, r, record.Receipt{Party: e.Pos.Party, Step: statedStep[in.Kind], Source: e.Pos, Time: at, Officer: s.Officer})
 		if in.Kind == wire.KindUnreadable && e.Pos.Party != l.cfg.Line.Self {
@@ -301,25 +309,6 @@ func (l *Line) takeNotice(t *turn, e record.Entry, at uint64, in wire.Inner) {
 		l.takeEvidence(t, n)
 	}
 	t.seen = true
-}
-
-// takeEvidence keeps another party's proof of two histories, once it verifies.
-func (l *Line) takeEvidence(t *turn, n wire.Notice) {
-	ev, err := tlog.ParseEvidence(n.Proof)
-	if err != nil {
-		return
-	}
-	for _, g := range l.st.Logs() {
-		if l.cfg.Line.LogID(g) != ev.Log {
-			continue
-		}
-		pub, ok := l.LogKey(g)
-		name := fmt.Sprintf("fork/%d/%d/%d/%d", g.Party, g.Gen, ev.Kind, ev.At)
-		if ok && !l.known(name) && ev.Verify(pub) == nil {
-			l.turns.proofs[name] = struct{}{}
-			t.Prove(g, ev)
-		}
-	}
 }
 
 // maxReseals is how often one party is given one key again, between two starts

@@ -131,7 +131,6 @@ type turnState struct {
 	pending  map[line.Pos]struct{} // entries held but not opened
 	resealed map[resealing]int     // reseals written
 	skew     map[int]time.Duration // of others' clocks, by their newest cosignature
-	proofs   map[string]struct{}   // forks already proved
 }
 
 // Arrival is an urgent message of another party that this party owes steps.
@@ -197,7 +196,7 @@ func (l *Line) load(ctx context.Context) error {
 	l.next.card = uint32(metaUint(snap.Meta, "card"))
 	l.turns = turnState{
 		pulling: map[line.Hash]*pull{}, received: map[int]*quota{},
-		pending: map[line.Pos]struct{}{}, resealed: map[resealing]int{}, proofs: map[string]struct{}{}, skew: map[int]time.Duration{},
+		pending: map[line.Pos]struct{}{}, resealed: map[resealing]int{}, skew: map[int]time.Duration{},
 	}
 	for _, p := range snap.Pending {
 		l.turns.pending[p] = struct{}{}

@@ -6,7 +6,6 @@ import (
 	"herald/internal/line"
 	"herald/internal/record"
 	"herald/internal/seal"
-	"herald/internal/tlog"
 	"herald/internal/wire"
 )
 
@@ -48,36 +47,6 @@ func (l *Line) admit(t *turn, c record.Checked, urgent bool, from *Peer) {
 	t.entries = append(t.entries, fresh{e: record.Entry{SignedEntry: c.SignedEntry, LeafHash: c.LeafHash, Urgent: urgent}, prec: prec, from: from})
 	t.seen = true
 }
-
-// compare holds an offered entry against the one that is held at its place.
-func (l *Line) compare(t *turn, c record.Checked) {
-	held, ok, err := l.entry(t.ctx, c.Pos)
-	if err != nil || !ok {
-		return
-	}
-	if ev, forked := l.st.Fork(c, held); forked {
-		l.proveFork(t, c.Pos.Log, ev)
-	}
-}
-
-// proveFork keeps evidence of two histories, once per place, and puts it on
-// the own record so that every party has it.
-func (l *Line) proveFork(t *turn, g line.Log, ev tlog.Evidence) {
-	b, err := ev.Marshal()
-	if err != nil {
-		return
-	}
-	name := fmt.Sprintf("fork/%d/%d/%d/%d", g.Party, g.Gen, ev.Kind, ev.At)
-	if l.known(name) {
-		return
-	}
-	l.turns.proofs[name] = struct{}{}
-	t.Prove(g, ev)
-	t.seen = true
-	l.notice(t, wire.KindEvidence, line.Immediate, wire.Notice{Party: uint8(g.Party), Proof: b})
-}
-
-func (l *Line) known(name string) bool { _, ok := l.turns.proofs[name]; return ok }
 
 // open reads what an entry says: an epoch in clear, or a sealed part.
 func (l *Line) open(t *turn, c record.Checked) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"herald/internal/charter"
 	"herald/internal/line"
 	"herald/internal/wire"
 )
@@ -15,7 +16,7 @@ import (
 // store, gone, or as old as the store.
 func restored(t *testing.T, anchor string, from func(commits int) int) (w *world, a, b *node) {
 	t.Helper()
-	w = newWorld(t, 2, nil, nil)
+	w = newWorld(t, 2, func(x *charter.Terms) { x.Epoch = time.Minute }, nil)
 	a, b = w.nodes[0], w.nodes[1]
 	part := w.join(a, b, nil)
 	a.say(words{text: "kept"})
@@ -25,9 +26,9 @@ func restored(t *testing.T, anchor string, from func(commits int) int) (w *world
 	a.say(words{text: "lost one"})
 	a.say(words{prec: line.Flash, text: "lost two"})
 	b.say(words{text: "from the other side"})
-	w.settle(2 * time.Hour) // a new epoch, too
+	w.settle(2 * time.Minute) // a new epoch, too
 	a.say(words{text: "lost three"})
-	w.settle(2 * time.Hour)
+	w.settle(2 * time.Minute)
 	part()
 	a.close()
 	a.store = a.store.copy(t, early)
@@ -129,7 +130,7 @@ func TestHeldStationWaits(t *testing.T) {
 			if got := a.say(words{prec: line.Flash, text: fmt.Sprint(i)}); !got.Queued || got.Held == "" {
 				t.Fatalf("accepted %+v", got)
 			}
-			w.settle(24 * time.Hour)
+			w.settle(time.Hour)
 			a.close()
 			a.open()
 		}

@@ -45,7 +45,7 @@ func (l *Line) sequence(t *turn, w words) (record.Entry, error) {
 		return record.Entry{}, err
 	}
 	inner := wire.Marshal(w.inner)
-	e := wire.Entry{Key: uint8(seq - ep.Base()), Time: w.time, After: l.st.After()}
+	e := wire.Entry{Key: uint8(seq - ep.Base()), Time: w.time, After: l.st.AfterIn(l.own())}
 	e.Body = seal.SealBody(mk, associated(l.cfg.Line, line.Pos{Log: l.own(), Seq: seq}, e), inner)
 	entry, err := l.append(t, e, prec)
 	if err != nil {
@@ -66,8 +66,8 @@ func (l *Line) append(t *turn, e wire.Entry, prec line.Precedence) (record.Entry
 	seq := l.st.Size(own)
 	c := record.Checked{Entry: e}
 	c.Leaf = wire.Marshal(e)
-	if len(c.Leaf) > wire.MaxEntry {
-		return record.Entry{}, fmt.Errorf("the entry would have %d bytes, the limit is %d: send the text as an attachment", len(c.Leaf), wire.MaxEntry)
+	if limit := int(l.cfg.Charter.EntryBytes); len(c.Leaf) > limit {
+		return record.Entry{}, fmt.Errorf("the entry would have %d bytes, the charter allows %d: send the text as an attachment", len(c.Leaf), limit)
 	}
 	c.Pos = line.Pos{Log: own, Seq: seq}
 	c.LeafHash = tlog.LeafHash(c.Leaf)
@@ -167,6 +167,19 @@ func (l *Line) heldBy(g line.Log, seq uint64, action line.Parties) bool {
 	return true
 }
 
+// closing returns where the own log of a former generation ended: as the own
+// card has it, so that nothing that a thief of its keys appended afterwards
+// can hold the new one back; else as it is held.
+func (l *Line) closing(g line.Generation) (uint64, line.Hash) {
+	if card, ok := l.cfg.Cards.Card(l.cfg.Line.Members[l.cfg.Line.Self]); ok {
+		if c, ok := card.Closing(l.ID(), g); ok {
+			return c.Size, c.Root
+		}
+	}
+	h := l.st.TreeHead(line.Log{Party: l.cfg.Line.Self, Gen: g})
+	return h.Size, h.Root
+}
+
 // openEpoch writes an epoch entry: a fresh secret, sealed to every other
 // party's newest receive key, and the own next receive key. After traffic,
 // when all before is delivered, it also ends every earlier epoch, so that
@@ -203,10 +216,10 @@ func (l *Line) openEpoch(t *turn, endsEarlier bool) error {
 		return err
 	}
 	if base == 0 && own.Gen > 1 {
-		prev := l.st.TreeHead(line.Log{Party: own.Party, Gen: own.Gen - 1})
-		body.Closes = &wire.Closes{Size: prev.Size, Root: prev.Root[:]}
+		size, root := l.closing(own.Gen - 1)
+		body.Closes = &wire.Closes{Size: size, Root: root[:]}
 	}
-	e := wire.Entry{Time: uint64(t.now.Unix()), Body: wire.Marshal(body), After: l.st.After()}
+	e := wire.Entry{Time: uint64(t.now.Unix()), Body: wire.Marshal(body), After: l.st.AfterIn(l.own())}
 	if _, err := l.append(t, e, line.Routine); err != nil {
 		return err
 	}

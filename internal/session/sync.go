@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -25,7 +26,10 @@ const refillCount = 64
 func (l *Line) greet(t *turn, p *Peer) {
 	l.peers[p] = struct{}{}
 	p.theirs, p.sent = map[line.Log]*held{}, map[line.Pos]struct{}{}
-	t.then(func(error) { p.send(classControl, wire.FrameHello, true, wire.Marshal(l.hello())) })
+	t.then(func(error) {
+		p.send(classControl, wire.FrameHello, true, wire.Marshal(l.hello()))
+		p.hailed = true
+	})
 	t.seen = true
 }
 
@@ -57,9 +61,10 @@ func (l *Line) part(t *turn, p *Peer) {
 
 // greeted takes the other side's hello: what it speaks, and what it holds.
 func (l *Line) greeted(t *turn, p *Peer, h wire.Hello) {
-	if why := l.unfit(h); why != "" {
-		p.send(classControl, wire.FrameRefuse, true, []byte(why))
-		l.cfg.Log.Warn("a peer's hello does not fit; the line stays down on this connection", "line", l.ID().Short(), "peer", p.conn.label(), "why", why)
+	if !p.hailed {
+		// Both hellos in one turn. Ours goes first: until it is there, the other
+		// side drops whatever comes on the channel.
+		l.post(func(t *turn) { l.greeted(t, p, h) })
 		return
 	}
 	p.ready = true
@@ -354,7 +359,7 @@ func (l *Line) takeHead(t *turn, h wire.Head, from *Peer) {
 	}
 	old, ok, err := l.cfg.Store.HeadAt(t.ctx, l.ID(), h.Log, h.Size)
 	if err == nil && ok && old.Root != h.Root {
-		l.proveFork(t, h.Log, tlog.NewEvidence(tlog.TwoRoots, l.cfg.Line.LogID(h.Log), h.Size,
+		t.Prove(h.Log, tlog.NewEvidence(tlog.TwoRoots, l.cfg.Line.LogID(h.Log), h.Size,
 			tlog.Claim{Hash: old.Root, Sig: old.Sig}, tlog.Claim{Hash: h.Root, Sig: h.Sig}))
 	}
 }
@@ -406,8 +411,11 @@ func (l *Line) takeHave(t *turn, p *Peer, h wire.Have) {
 		return
 	}
 	l.believe(t, p, h)
-	if l.lacks(h) {
-		// A summary tells what may be had; the answer tells what is wanted.
+	if l.lacks(h) && t.now.Sub(p.answered) >= time.Second {
+		// A summary tells what may be had; the answer tells what is wanted. Two
+		// stations that each lack what they cannot take must not answer each
+		// other without end.
+		p.answered = t.now
 		t.then(func(error) { p.send(classControl, wire.FrameHave, true, wire.Marshal(l.have())) })
 	}
 }

@@ -23,12 +23,13 @@ type turn struct {
 	made int    // entries signed in this turn
 
 	after   []func(error)
-	entries []fresh      // new here: to be sent on
-	heads   []wire.Head  // own
-	cosigs  []wire.Cosig // own
-	relay   []relayed    // others' cosignatures, for the log's author
-	lost    []wire.Ref   // entries that could not be opened, to be said in one statement
-	seen    bool         // something changed that people may see
+	entries []fresh        // new here: to be sent on
+	heads   []wire.Head    // own
+	cosigs  []wire.Cosig   // own
+	relay   []relayed      // others' cosignatures, for the log's author
+	kept    []record.Proof // found in this turn, and new
+	lost    []wire.Ref     // entries that could not be opened, to be said in one statement
+	seen    bool           // something changed that people may see
 }
 
 // fresh is an entry that became known in this turn.
@@ -108,6 +109,7 @@ func (l *Line) conclude(t *turn) {
 			}
 		}
 	}
+	l.keepProofs(t)
 	for len(t.lost) > 0 {
 		n := min(len(t.lost), wire.MaxRefs)
 		l.state(t, wire.KindUnreadable, line.Immediate, wire.Statement{Refs: t.lost[:n]})
