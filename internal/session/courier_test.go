@@ -4,6 +4,7 @@ import (
 	"context"
 	mrand "math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,8 +52,8 @@ func TestCourierBothWays(t *testing.T) {
 		if got := b.texts(a.log()); !slices.Equal(got, []string{"Urgent by courier.", "First by courier."}) {
 			t.Fatalf("B reads %q", got)
 		}
-		if len(b.rang) != 1 {
-			t.Errorf("the watch was called %d times for one FLASH", len(b.rang))
+		if b.rang.count() != 1 {
+			t.Errorf("the watch was called %d times for one FLASH", b.rang.count())
 		}
 		b.say(words{text: "Answer by courier."})
 		if d := a.takes(b, b.bundle(a, false)); d.Refused != 0 {
@@ -155,18 +156,18 @@ func TestFlashAheadOfAGap(t *testing.T) {
 		w := newWorld(t, 2, nil, nil)
 		defer w.close()
 		a, b := w.nodes[0], w.nodes[1]
-		dropping := false
+		var dropping atomic.Bool
 		part := w.join(a, b, func(from *node, f []byte) []byte {
 			frame, err := wire.ParseFrame(f)
 			must(t, err)
-			if dropping && from == a && !(frame.Type == wire.FrameEntry && frame.Urgent) {
+			if dropping.Load() && from == a && !(frame.Type == wire.FrameEntry && frame.Urgent) {
 				return nil
 			}
 			return f
 		})
 		a.say(words{text: "Opens the epoch."})
 		w.settle(10 * time.Second)
-		dropping = true
+		dropping.Store(true)
 		for range 5 {
 			a.say(words{text: "Lost on the way."})
 		}
@@ -179,8 +180,8 @@ func TestFlashAheadOfAGap(t *testing.T) {
 		if v := b.view(); v.Logs[0].Ahead != 1 {
 			t.Fatalf("B holds %+v", v.Logs[0])
 		}
-		if len(b.rang) != 1 {
-			t.Errorf("the watch was called %d times", len(b.rang))
+		if b.rang.count() != 1 {
+			t.Errorf("the watch was called %d times", b.rang.count())
 		}
 		if b.kinds(b.log(), wire.KindGot) != 1 || !a.delivered(flash.Pos, 1) {
 			t.Error("got was not stated, or not taken for delivery")
@@ -191,13 +192,13 @@ func TestFlashAheadOfAGap(t *testing.T) {
 			}
 		}
 		part()
-		dropping = false
+		dropping.Store(false)
 		defer w.join(a, b, nil)()
 		w.settle(10 * time.Second)
 		if got := b.read(a.log()); len(got) != 7 {
 			t.Errorf("B reads %+v", got)
 		}
-		if b.kinds(b.log(), wire.KindGot) != 1 || len(b.rang) != 1 {
+		if b.kinds(b.log(), wire.KindGot) != 1 || b.rang.count() != 1 {
 			t.Error("filling the gap said got, or called the watch, again")
 		}
 		w.same()

@@ -3,6 +3,7 @@ package session_test
 import (
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func underFaults(t *testing.T, side int, plan faultstore.Plan) (writes int) {
 				t.Errorf("%q is not shown as delivered", s.text)
 			}
 		}
-		if len(b.rang) == 0 {
+		if b.rang.count() == 0 {
 			t.Error("the watch was not called for a FLASH that is held")
 		}
 		for _, n := range w.nodes {
@@ -113,11 +114,11 @@ func (n *node) insist(x words) {
 // durable, and nothing that was accepted before.
 func TestStoreFailsForLong(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		broken := false
+		var broken atomic.Bool
 		w := newWorld(t, 2, nil, func(n *node) {
 			if n.self == 1 {
 				n.over = faultstore.New(n.store, func(int, *record.Batch) faultstore.Outcome {
-					if broken {
+					if broken.Load() {
 						return faultstore.NotDone
 					}
 					return faultstore.Done
@@ -129,18 +130,18 @@ func TestStoreFailsForLong(t *testing.T) {
 		defer w.join(a, b, nil)()
 		a.say(words{text: "before"})
 		w.settle(10 * time.Second)
-		broken = true
+		broken.Store(true)
 		lost := a.say(words{prec: line.Flash, text: "meanwhile"})
 		if _, err := b.submit(words{text: "not kept", officers: []keys.Role{keys.RoleWatch}}); !errors.Is(err, faultstore.ErrInjected) {
 			t.Errorf("B accepted with a broken store: %v", err)
 		}
 		w.settle(time.Minute)
-		if a.delivered(lost.Pos, 1) || len(b.rang) > 0 {
+		if a.delivered(lost.Pos, 1) || b.rang.count() > 0 {
 			t.Error("B stated, or rang for, what it could not keep")
 		}
-		broken = false
+		broken.Store(false)
 		w.settle(10 * time.Second)
-		if !a.delivered(lost.Pos, 1) || len(b.rang) != 1 {
+		if !a.delivered(lost.Pos, 1) || b.rang.count() != 1 {
 			t.Error("what was lost meanwhile did not come again")
 		}
 		w.same()

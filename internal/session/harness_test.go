@@ -49,11 +49,28 @@ type node struct {
 	over     session.Store // what the line is given; the journal unless a test wraps it
 	blobs    *memoryBlobs
 	anchor   *fakeAnchor
-	rang     []session.Arrival
+	rang     *calls
 	line     *session.Line
 	stop     context.CancelFunc
 	stopped  chan struct{}
-	errors   *bytes.Buffer
+}
+
+// calls counts how often the watch was called.
+type calls struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (c *calls) call(*session.Line, session.Arrival) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n++
+}
+
+func (c *calls) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
 }
 
 func must(t testing.TB, err error) {
@@ -100,7 +117,7 @@ func newWorld(t *testing.T, parties int, change func(*charter.Terms), prepare fu
 }
 
 func (w *world) newNode(self int, code line.Party) *node {
-	n := &node{w: w, name: string(code), self: self, officers: map[keys.Role]*keys.Officer{}, blobs: newMemoryBlobs(), anchor: newFakeAnchor(), store: newJournal()}
+	n := &node{w: w, name: string(code), self: self, officers: map[keys.Role]*keys.Officer{}, blobs: newMemoryBlobs(), anchor: newFakeAnchor(), store: newJournal(), rang: &calls{}}
 	n.over = n.store
 	var err error
 	n.root, err = keys.NewRoot(rand.Reader, code)
@@ -142,14 +159,13 @@ func (n *node) tryOpen() error {
 	receive, err := seal.ReceiveKeyFromSeed(n.keys.Receive[:])
 	must(n.w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	n.errors = &bytes.Buffer{}
 	n.line, err = session.Open(ctx, session.Config{
 		Line:    record.Line{ID: n.w.ch.Line(), Members: n.w.ch.Parties(), Self: n.self},
 		Charter: n.w.ch,
 		Own:     session.Own{Gen: n.keys.Gen, Log: n.keys.Log, Delivery: n.keys.Delivery, Receive: receive, Working: n.keys.Archive},
 		Cards:   n.cards, Store: n.over, Blobs: n.blobs, Anchor: n.anchor, Now: time.Now, Rand: rand.Reader,
 		Log:   slog.New(slog.NewTextHandler(logWriter{n}, &slog.HandlerOptions{Level: slog.LevelWarn})),
-		Alert: func(_ *session.Line, a session.Arrival) { n.rang = append(n.rang, a) },
+		Alert: n.rang.call,
 	})
 	if err != nil {
 		cancel()

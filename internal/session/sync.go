@@ -354,13 +354,45 @@ func (l *Line) takeHead(t *turn, h wire.Head, from *Peer) {
 	if h.Log == l.own() {
 		l.holdFor(t, h.Size)
 	}
-	if l.st.AddHead(&t.Turn, h) != record.Below {
-		return
+	if l.st.AddHead(&t.Turn, h) == record.Below {
+		l.lateHead(t, h)
 	}
+}
+
+// lateHead takes a head of a size that the held prefix has passed: a
+// cosignature may rest on it. It is compared with the head that is held of
+// that size, else with the tree that the held entries had then.
+func (l *Line) lateHead(t *turn, h wire.Head) {
 	old, ok, err := l.cfg.Store.HeadAt(t.ctx, l.ID(), h.Log, h.Size)
-	if err == nil && ok && old.Root != h.Root {
+	switch {
+	case err != nil:
+	case ok && old.Root != h.Root:
 		t.Prove(h.Log, tlog.NewEvidence(tlog.TwoRoots, l.cfg.Line.LogID(h.Log), h.Size,
 			tlog.Claim{Hash: old.Root, Sig: old.Sig}, tlog.Claim{Hash: h.Root, Sig: h.Sig}))
+	case !ok && h.Size > 0 && h.Log != l.own():
+		if tree, err := tlog.TreeOf(l.leaves(t.ctx, h.Log), h.Size); err == nil && tree.Root() == h.Root {
+			t.Heads = append(t.Heads, record.Head{Head: h})
+			t.late = append(t.late, h)
+		}
+	}
+}
+
+// leaves reads a log's leaf hashes in order, a page at a time.
+func (l *Line) leaves(ctx context.Context, g line.Log) tlog.LeafReader {
+	var page []record.Entry
+	return func(i uint64) (line.Hash, error) {
+		if len(page) == 0 {
+			var err error
+			if page, err = l.cfg.Store.Entries(ctx, l.ID(), g, i, 4*refillCount); err != nil {
+				return line.Hash{}, err
+			}
+		}
+		if len(page) == 0 || page[0].Pos.Seq != i { // of this turn, not stored yet
+			return line.Hash{}, errMissing(false)
+		}
+		h := page[0].LeafHash
+		page = page[1:]
+		return h, nil
 	}
 }
 
@@ -376,6 +408,11 @@ func (l *Line) takeCosig(t *turn, c wire.Cosig, from *Peer) {
 		return
 	}
 	root, ok := l.st.RootAt(c.Log, c.Size)
+	for _, h := range t.late {
+		if h.Log == c.Log && h.Size == c.Size {
+			root, ok = h.Root, true
+		}
+	}
 	if !ok {
 		h, found, err := l.cfg.Store.HeadAt(t.ctx, l.ID(), c.Log, c.Size)
 		if err != nil || !found {

@@ -28,6 +28,7 @@ type turn struct {
 	cosigs  []wire.Cosig   // own
 	relay   []relayed      // others' cosignatures, for the log's author
 	kept    []record.Proof // found in this turn, and new
+	late    []wire.Head    // of passed sizes, found true
 	lost    []wire.Ref     // entries that could not be opened, to be said in one statement
 	seen    bool           // something changed that people may see
 }

@@ -70,6 +70,16 @@ func (s *Station) blobOf(ctx context.Context, id line.ID, a control.Attachment) 
 	return b, wire.Unmarshal(plain, wire.MaxEntry, &b)
 }
 
+// heldBytes returns how much of an attachment is here.
+func (s *Station) heldBytes(b wire.Blob) uint64 {
+	info := seal.BlobInfo{Length: b.Length, Root: line.Hash(b.Root)}
+	missing, err := s.db.Blobs().Missing(context.Background(), info.Root, 0, int(info.Chunks()))
+	if err != nil {
+		return 0 // none of it was asked for yet
+	}
+	return b.Length - min(b.Length, uint64(len(missing))*seal.ChunkSize)
+}
+
 // GetBlob writes a received attachment's plaintext to w.
 func (s *Station) GetBlob(ctx context.Context, id line.ID, root string, w io.Writer) error {
 	l, ok := s.find(id)

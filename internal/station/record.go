@@ -272,7 +272,7 @@ func (x *viewer) content(it *control.Item) {
 		it.Refs = append(it.Refs, x.s.nameOf(x.l, r))
 	}
 	for _, b := range m.Blobs {
-		it.Blobs = append(it.Blobs, control.Attachment{Name: b.Name, Length: b.Length, Root: hex.EncodeToString(b.Root)})
+		it.Blobs = append(it.Blobs, control.Attachment{Name: b.Name, Length: b.Length, Root: hex.EncodeToString(b.Root), Held: x.s.heldBytes(b)})
 	}
 	if who, err := x.l.Releasers(x.row.Entry.Pos, x.time, x.in); err == nil {
 		for _, o := range who {
