@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -171,12 +172,12 @@ func TestFrameThatDribblesInIsGivenUp(t *testing.T) {
 // counting counts what is written to a stream.
 type counting struct {
 	net.Conn
-	writes, bytes int
+	writes, bytes atomic.Int64
 }
 
 func (c *counting) Write(b []byte) (int, error) {
-	c.writes++
-	c.bytes += len(b)
+	c.writes.Add(1)
+	c.bytes.Add(int64(len(b)))
 	return c.Conn.Write(b)
 }
 
@@ -195,8 +196,8 @@ func TestIdleConnectionLivesOnLittle(t *testing.T) {
 		if s := a.State(); time.Since(s.Heard) > 2*idleAfter {
 			t.Errorf("the peer was last heard %v ago", time.Since(s.Heard))
 		}
-		if limit := 2 * int(time.Hour/idleAfter); counted.writes > limit || counted.bytes > 20*limit {
-			t.Errorf("an idle hour took %d writes and %d bytes", counted.writes, counted.bytes)
+		if limit := 2 * int64(time.Hour/idleAfter); counted.writes.Load() > limit || counted.bytes.Load() > 20*limit {
+			t.Errorf("an idle hour took %d writes and %d bytes", counted.writes.Load(), counted.bytes.Load())
 		}
 		la.Send([]byte("after an hour"))
 		synctest.Wait()

@@ -9,7 +9,9 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -207,6 +209,55 @@ func TestUnknownKeysAreRefusedOnEitherSide(t *testing.T) {
 		us.dial(t, "CN", addr)
 		us.log.await(t, "US answered where CN was called")
 	})
+}
+
+func TestDialerIsStillWhileAnyConnectionStands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		us := endpoint(t, 1, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		d := us.Dialer("CN", "127.0.0.1:1") // where nobody listens
+		done := make(chan struct{})
+		us.count("CN", 1)
+		us.count("CN", 1)
+		go func() { defer close(done); d.Run(ctx) }()
+		for _, left := range []int{2, 1, 0} {
+			time.Sleep(time.Minute)
+			if tried := d.Err() != nil; tried != (left == 0) {
+				t.Errorf("with %d connections to the peer: tried is %t", left, tried)
+			}
+			if left > 0 {
+				us.count("CN", -1)
+			}
+		}
+		cancel()
+		<-done
+	})
+}
+
+func TestServeReturnsAfterItsHandlers(t *testing.T) {
+	noLeaks(t)
+	entered := make(chan struct{})
+	var returned atomic.Bool
+	cn := &site{Endpoint: endpoint(t, 2, func(ctx context.Context, c bearer.Conn) {
+		_ = c.Run(ctx, bearertest.NewLink())
+		close(entered)
+		<-ctx.Done()
+		returned.Store(true)
+	})}
+	addr, stop := cn.serve(t, "127.0.0.1:0")
+	c, err := tls.Dial("tcp", addr, endpoint(t, 1, nil).tlsConfig("CN"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	<-entered
+	stop()
+	if !returned.Load() {
+		t.Error("Serve returned before its handler")
+	}
 }
 
 // Whatever does not keep to the one handshake is refused: older versions,
