@@ -199,7 +199,7 @@ func (l *Line) source(author int) *Peer {
 func (l *Line) finish(t *turn, root line.Hash, p *pull) {
 	p.ended = true
 	ctx := t.ctx
-	go func() {
+	l.jobs.Go(func() {
 		sum := seal.NewChunkRoot()
 		err := l.cfg.Blobs.Sync(ctx, root)
 		for i := uint64(0); i < p.info.Chunks() && err == nil; i++ {
@@ -214,7 +214,7 @@ func (l *Line) finish(t *turn, root line.Hash, p *pull) {
 			err = fmt.Errorf("its chunks do not have the root that the message names")
 		}
 		l.post(func(t *turn) { l.finished(t, root, p, err) })
-	}()
+	})
 }
 
 func (l *Line) finished(t *turn, root line.Hash, p *pull, err error) {
@@ -242,8 +242,7 @@ func (l *Line) blobFrame(p *Peer, f wire.Frame) error {
 		return fmt.Errorf("chunk: %w", wire.ErrFormat)
 	}
 	pushed := p.conn.bearer == courierName
-	l.post(func(t *turn) { l.takeChunk(t, c, pushed) })
-	return nil
+	return l.accept(p, func(t *turn) { l.takeChunk(t, c, pushed) })
 }
 
 func (l *Line) serveBlob(p *Peer, payload []byte) error {

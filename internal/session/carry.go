@@ -247,6 +247,12 @@ func (l *Line) Deliver(ctx context.Context, from int, frames iter.Seq[[]byte]) (
 			l.cfg.Log.Warn("a frame from a courier was refused", "line", l.ID().Short(), "error", err)
 		}
 	}
+	// Attachments that are whole now are checked, and said to be held, before
+	// the medium is put away.
+	if err := l.do(ctx, func(*turn) error { return nil }); err != nil {
+		return d, err
+	}
+	l.jobs.Wait()
 	err := l.do(ctx, func(t *turn) error {
 		l.confirmBy(t, p)
 		t.then(func(error) { d.New = p.taken })

@@ -398,7 +398,7 @@ func (p *Peer) receive(f wire.Frame) error {
 		if err != nil {
 			return l.refused(p, err)
 		}
-		l.post(func(t *turn) { l.admit(t, c, f.Urgent, p) })
+		return l.accept(p, func(t *turn) { l.admit(t, c, f.Urgent, p) })
 	case wire.FrameHead:
 		h, err := wire.ParseHead(f.Payload)
 		if err != nil {
@@ -407,19 +407,19 @@ func (p *Peer) receive(f wire.Frame) error {
 		if err := record.CheckHead(l.cfg.Line, l, h); err != nil {
 			return l.refused(p, err)
 		}
-		l.post(func(t *turn) { l.takeHead(t, h, p) })
+		return l.accept(p, func(t *turn) { l.takeHead(t, h, p) })
 	case wire.FrameCosig:
 		c, err := wire.ParseCosig(f.Payload)
 		if err != nil {
 			return err
 		}
-		l.post(func(t *turn) { l.takeCosig(t, c, p) })
+		return l.accept(p, func(t *turn) { l.takeCosig(t, c, p) })
 	case wire.FrameHave:
 		h, err := wire.ParseHave(f.Payload)
 		if err != nil {
 			return err
 		}
-		l.post(func(t *turn) { l.takeHave(t, p, h) })
+		return l.accept(p, func(t *turn) { l.takeHave(t, p, h) })
 	case wire.FrameWantCard, wire.FrameCard:
 		return l.cardFrame(p, f)
 	case wire.FrameWantBlob, wire.FrameChunk:

@@ -121,6 +121,8 @@ type Line struct {
 	chMu    sync.Mutex
 	due     atomic.Int64 // Unix seconds at which a tick is worth while
 	closed  chan struct{}
+	foreign chan struct{}  // one for each event of a peer that waits
+	jobs    sync.WaitGroup // attachments being checked beside the loop
 }
 
 // turnState is what outlives a turn but not a reload.
@@ -150,7 +152,7 @@ const maxTurn = 256
 func Open(ctx context.Context, cfg Config) (*Line, error) {
 	l := &Line{
 		cfg: cfg, wake: make(chan struct{}, 1), peers: map[*Peer]struct{}{},
-		changed: make(chan struct{}), closed: make(chan struct{}),
+		changed: make(chan struct{}), closed: make(chan struct{}), foreign: make(chan struct{}, maxForeign),
 	}
 	if err := l.load(ctx); err != nil {
 		return nil, err
@@ -231,6 +233,27 @@ func (l *Line) post(ev func(*turn)) {
 	case l.wake <- struct{}{}:
 	default:
 	}
+}
+
+// maxForeign bounds the events of peers that wait for a turn: past it a
+// connection is read no further, so that a flood fills the sender's queues and
+// not this station's memory.
+const maxForeign = 1024
+
+// accept hands in an event that a peer caused, once there is room for it.
+func (l *Line) accept(p *Peer, ev func(*turn)) error {
+	select {
+	case l.foreign <- struct{}{}:
+	case <-p.conn.ctx.Done():
+		return p.conn.ctx.Err()
+	case <-l.closed:
+		return errors.New("the station is stopping")
+	}
+	l.post(func(t *turn) {
+		<-l.foreign
+		ev(t)
+	})
+	return nil
 }
 
 // Run turns the line until ctx ends.
