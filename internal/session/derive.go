@@ -106,7 +106,7 @@ func (l *Line) Releasers(p line.Pos, at uint64, in wire.Inner) ([]keys.OfficerCe
 		return nil, fmt.Errorf("releases: %w", err)
 	}
 	party := l.cfg.Line.Members[p.Party]
-	card, ok := l.judging(p.Party)
+	card, ok, _ := l.judging(p)
 	if !ok {
 		return nil, fmt.Errorf("no card of %s is held, so its officers cannot be verified", party)
 	}
@@ -126,17 +126,6 @@ func (l *Line) Releasers(p line.Pos, at uint64, in wire.Inner) ([]keys.OfficerCe
 		out = append(out, cert)
 	}
 	return out, nil
-}
-
-// judging returns the card by which a party's entries are judged: the latest
-// that its own log has named, where it is held here (spec 07 §6).
-func (l *Line) judging(party int) (*keys.Card, bool) {
-	if h := l.meta[fmt.Sprintf("card-of/%d", party)]; len(h) == 32 {
-		if _, card, ok := l.cfg.Cards.CardByHash([32]byte(h)); ok {
-			return card, true
-		}
-	}
-	return l.cfg.Cards.Card(l.cfg.Line.Members[party])
 }
 
 // Statement returns what a releasing officer signs (spec 05 §5).
@@ -184,8 +173,14 @@ func (l *Line) deriveSpoken(t *turn, e record.Entry, at uint64, in wire.Inner) {
 	for _, b := range m.Blobs {
 		t.meta(blobName(line.Hash(b.Root)), wire.Marshal(wire.NewRef(e.Pos, e.LeafHash)))
 	}
+	l.spokenSteps(t, e, at, in)
+}
+
+// spokenSteps adds the step that an officer's act proves.
+func (l *Line) spokenSteps(t *turn, e record.Entry, at uint64, in wire.Inner) {
+	m, err := wire.ParseMessage(in)
 	step, ok := spokenStep[in.Kind]
-	if !ok || len(in.Releases) == 0 {
+	if err != nil || !ok || len(in.Releases) == 0 {
 		return // no step without an officer's signature
 	}
 	rel, err := keys.ParseReleases(in.Releases)
@@ -297,7 +292,7 @@ func (l *Line) takeNotice(t *turn, e record.Entry, at uint64, in wire.Inner) {
 		if len(n.Hash) != 32 {
 			return
 		}
-		t.meta(fmt.Sprintf("card-of/%d", e.Pos.Party), n.Hash)
+		l.nameCard(t, e.Pos, n)
 		if e.Pos.Party == l.cfg.Line.Self && n.Version > l.next.card { // come back after a restore
 			l.next.card = n.Version
 			t.metaUint("card", uint64(n.Version))

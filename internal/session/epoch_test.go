@@ -129,7 +129,7 @@ func TestFlashUsesAnEpochThatIsHeld(t *testing.T) {
 		a.say(words{text: "held by all"})
 		w.settle(10 * time.Second)
 		part()
-		for range 237 { // the ordinary keys of the first epoch are used up, and the next is opened
+		for range 238 { // the ordinary keys of the first epoch are used up, and the next is opened
 			a.say(words{text: "not held by C"})
 		}
 		w.settle(10 * time.Second)
@@ -147,7 +147,7 @@ func TestFlashUsesAnEpochThatIsHeld(t *testing.T) {
 		}
 		defer w.join(a, c, nil)()
 		w.settle(10 * time.Second)
-		if v := c.view(); v.Pending != 0 || len(c.texts(a.log())) != 240 {
+		if v := c.view(); v.Pending != 0 || len(c.texts(a.log())) != 241 {
 			t.Errorf("C reads %d texts, %d are not opened", len(c.texts(a.log())), v.Pending)
 		}
 		w.same()

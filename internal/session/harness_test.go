@@ -249,7 +249,7 @@ func (w *world) join(a, b *node, tap wireTap) (part func()) {
 			if f == nil {
 				continue
 			}
-			if err := to.Receive(f); err != nil {
+			if err := to.Receive(f); err != nil && ctx.Err() == nil {
 				w.t.Errorf("%s broke the protocol: %v", n.name, err)
 			}
 		}

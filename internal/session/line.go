@@ -110,6 +110,7 @@ type Line struct {
 	held      string // why nothing is signed; "" when all is well
 	need      uint64 // own entries that must be held before signing again
 	moved     bool   // another process has written: no peer can lift this
+	named     namedCards
 	doubt     doubt
 	doubted   line.Parties // whose claim on the own log was waited for
 	meta      map[string][]byte
@@ -131,6 +132,7 @@ type turnState struct {
 	pulling  map[line.Hash]*pull   // attachments being fetched
 	received map[int]*quota        // bytes taken per party today
 	pending  map[line.Pos]struct{} // entries held but not opened
+	unsure   map[line.Pos]struct{} // entries whose defect may be for want of a card
 	resealed map[resealing]int     // reseals written
 	skew     map[int]time.Duration // of others' clocks, by their newest cosignature
 }
@@ -146,7 +148,7 @@ type Arrival struct {
 }
 
 // maxTurn bounds the events of one turn, and so its memory and its latency.
-const maxTurn = 256
+const maxTurn = 32
 
 // Open reads a line from its store. Run must be called for it to live.
 func Open(ctx context.Context, cfg Config) (*Line, error) {
@@ -203,6 +205,7 @@ func (l *Line) load(ctx context.Context) error {
 	for _, p := range snap.Pending {
 		l.turns.pending[p] = struct{}{}
 	}
+	l.loadJudging()
 	l.resumePulls(ctx, snap.Meta)
 	l.resumeRinging()
 	return nil

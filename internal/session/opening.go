@@ -103,7 +103,9 @@ func (l *Line) openWith(t *turn, c record.Checked, mk [seal.KeySize]byte) {
 		b.Segment, b.Box = seg, box
 	}
 	if b.Defect == "" {
-		b.Defect = l.judge(t, c.Pos, c.Entry.Time, in)
+		if b.Defect = l.judge(t, c.Pos, c.Entry.Time, in); b.Defect != "" {
+			l.doubtful(t, c.Pos)
+		}
 	}
 	t.Bodies = append(t.Bodies, b)
 	delete(l.turns.pending, c.Pos)

@@ -38,6 +38,7 @@ func TestPeerJudgesReleases(t *testing.T) {
 		defer w.close()
 		a, b := w.nodes[0], w.nodes[1]
 		defer w.join(a, b, nil)()
+		w.settle(5 * time.Second)
 		for _, c := range []struct {
 			name   string
 			words  words
@@ -122,6 +123,7 @@ func TestStepsNeedAnOfficer(t *testing.T) {
 		defer w.close()
 		a, b := w.nodes[0], w.nodes[1]
 		defer w.join(a, b, nil)()
+		w.settle(5 * time.Second)
 		asked := a.say(words{text: "Is it yours?"})
 		w.settle(5 * time.Second)
 		ref := []wire.Ref{b.ref(asked.Pos)}

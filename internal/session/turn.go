@@ -110,6 +110,7 @@ func (l *Line) conclude(t *turn) {
 			}
 		}
 	}
+	l.judgeAgain(t)
 	l.keepProofs(t)
 	for len(t.lost) > 0 {
 		n := min(len(t.lost), wire.MaxRefs)

@@ -306,7 +306,13 @@ func (v *vault) retire(t *turn, st *record.State) {
 	}
 	v.retireKeys(t, st)
 	own := line.Log{Party: v.cfg.Line.Self, Gen: v.cfg.Own.Gen}
-	for _, es := range v.epochs {
+	for g, es := range v.epochs {
+		if v.closed(st, g) {
+			for _, e := range slices.Clone(es) {
+				v.erase(t, e)
+			}
+			continue
+		}
 		for i := 0; i+1 < len(es); i++ {
 			e, next := es[i], es[i+1]
 			g := e.row.Log
@@ -321,6 +327,15 @@ func (v *vault) retire(t *turn, st *record.State) {
 			}
 		}
 	}
+}
+
+// closed reports whether a log's epochs have served because its party has gone
+// on in a later generation: what is ranked there follows all that came before.
+func (v *vault) closed(st *record.State, g line.Log) bool {
+	if g.Party == v.cfg.Line.Self {
+		return g.Gen < v.cfg.Own.Gen
+	}
+	return slices.ContainsFunc(st.Logs(), func(o line.Log) bool { return o.Party == g.Party && o.Gen > g.Gen && st.Ranked(o) > 0 })
 }
 
 // allHold reports whether every other party's word covers size of a log.
