@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"golang.org/x/term"
 
@@ -43,6 +45,12 @@ func (c *demoRun) Run(ctx context.Context, a *app) error {
 	if c.JSON {
 		o.Out, o.Person = io.Discard, false
 	}
+	// Also when the terminal is closed, or nobody reads on, what was started ends.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+	defer stop()
+	unread := make(chan os.Signal, 1)
+	signal.Notify(unread, syscall.SIGPIPE) // a write fails instead
+	defer signal.Stop(unread)
 	r, err := demo.Run(ctx, o)
 	if c.JSON && ctx.Err() == nil {
 		err = errors.Join(err, printJSON(a.out, r))

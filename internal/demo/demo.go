@@ -104,7 +104,9 @@ func Run(ctx context.Context, o Options) (r Result, err error) {
 	if dir, err = filepath.EvalSymlinks(dir); err != nil { // what is printed works from anywhere
 		return r, err
 	}
-	d := &drill{o: o, dir: dir, ep: ep, page: newPage(ctx, o, ep)}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	d := &drill{o: o, dir: dir, ep: ep, page: newPage(ctx, fail, o, ep)}
 	err = d.run(ctx)
 	d.result.Seconds = time.Since(began).Seconds()
 	if err == nil {
@@ -131,7 +133,7 @@ func (d *drill) run(ctx context.Context) error {
 	for _, act := range []func(context.Context) error{d.constitute, d.start, d.signOn, d.test, d.play, d.check} {
 		if err := act(ctx); err != nil {
 			if ctx.Err() != nil {
-				return ctx.Err()
+				return context.Cause(ctx)
 			}
 			return errors.Join(err, d.lastWords())
 		}

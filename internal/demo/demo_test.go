@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -127,21 +128,19 @@ func TestKeepJSON(t *testing.T) {
 	c := herald(t, tmp, "demo", "--keep", "--json")
 	var errs bytes.Buffer
 	c.Stderr = &errs
-	out, err := c.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s%s", err, out, &errs)
-	}
+	out, failed := c.Output()
 	var r demo.Result
 	d := json.NewDecoder(bytes.NewReader(out))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&r); err != nil || d.More() {
-		t.Fatalf("not one JSON object: %v\n%s", err, out)
-	}
+	err := d.Decode(&r)
 	t.Cleanup(func() {
 		for _, p := range r.Processes {
 			syscall.Kill(p.PID, syscall.SIGKILL) // those that the test has not stopped
 		}
 	})
+	if failed != nil || err != nil || d.More() {
+		t.Fatalf("%v; one JSON object: %v\n%s%s", failed, err, out, &errs)
+	}
 	if r.Lost != 0 || r.Duplicated != 0 || !r.Identical || r.Audit != "ok" || r.Problem != "" {
 		t.Errorf("it does not hold: %+v", r)
 	}
@@ -194,8 +193,17 @@ func talk(t *testing.T, r demo.Result) {
 
 // However the demo ends, what it started ends too.
 func TestInterrupted(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
-		t.Run(sig.String(), func(t *testing.T) {
+	for _, x := range []struct {
+		name string
+		end  func(c *exec.Cmd, out io.Closer) error
+		exit int // -1: by the signal itself
+	}{
+		{"interrupted", func(c *exec.Cmd, _ io.Closer) error { return c.Process.Signal(syscall.SIGINT) }, 130},
+		{"terminal closed", func(c *exec.Cmd, _ io.Closer) error { return c.Process.Signal(syscall.SIGHUP) }, 1},
+		{"unread", func(_ *exec.Cmd, out io.Closer) error { return out.Close() }, 1},
+		{"killed", func(c *exec.Cmd, _ io.Closer) error { return c.Process.Kill() }, -1},
+	} {
+		t.Run(x.name, func(t *testing.T) {
 			tmp := t.TempDir()
 			c := herald(t, tmp, "demo")
 			out, err := c.StdoutPipe()
@@ -211,17 +219,17 @@ func TestInterrupted(t *testing.T) {
 			if len(running(t, tmp)) < 3 {
 				t.Error("there are not three processes to end")
 			}
-			if err := c.Process.Signal(sig); err != nil {
+			if err := x.end(c, out); err != nil {
 				t.Fatal(err)
 			}
 			for lines.Scan() { // it may be writing
 			}
 			err = c.Wait()
 			var exit *exec.ExitError
-			if !errors.As(err, &exit) || sig == syscall.SIGINT && exit.ExitCode() != 130 {
-				t.Errorf("it ended with %v", err)
+			if !errors.As(err, &exit) || exit.ExitCode() != x.exit {
+				t.Errorf("it ended with %v, want exit status %d", err, x.exit)
 			}
-			if sig == syscall.SIGINT {
+			if x.exit >= 0 {
 				nothingLeft(t, tmp)
 				return
 			}

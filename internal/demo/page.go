@@ -25,13 +25,14 @@ const (
 // page tells the story to a person.
 type page struct {
 	ctx    context.Context
+	fail   context.CancelCauseFunc // ends the demo when nobody reads on
 	o      Options
 	actors []Actor
 	title  string
 }
 
-func newPage(ctx context.Context, o Options, e *Episode) *page {
-	return &page{ctx: ctx, o: o, actors: e.Parties, title: e.Title}
+func newPage(ctx context.Context, fail context.CancelCauseFunc, o Options, e *Episode) *page {
+	return &page{ctx: ctx, fail: fail, o: o, actors: e.Parties, title: e.Title}
 }
 
 // style marks a text where colours are wanted.
@@ -42,9 +43,12 @@ func (p *page) style(s, text string) string {
 	return "\x1b[" + s + "m" + text + "\x1b[0m"
 }
 
-// put writes one line. What cannot be written, nobody reads: the check counts.
+// put writes one line.
 func (p *page) put(indent int, text string) {
-	fmt.Fprintln(p.o.Out, strings.TrimRight(strings.Repeat(" ", indent)+text, " "))
+	_, err := fmt.Fprintln(p.o.Out, strings.TrimRight(strings.Repeat(" ", indent)+text, " "))
+	if err != nil {
+		p.fail(fmt.Errorf("nobody reads on: %w", err))
+	}
 }
 
 // paragraph writes wrapped text in one style.
@@ -137,7 +141,7 @@ func (p *page) signedOn(d *drill) {
 }
 
 func (p *page) tested(typical time.Duration, n int) {
-	p.put(4, fmt.Sprintf("Line test: %d FLASH both ways. Submitted, durable at both, and known so at the sender: %s.", n, p.style(bold, ms(typical))))
+	p.put(4, fmt.Sprintf("Line test: %d FLASH both ways. Submitted to known delivered at the sender: %s.", n, p.style(bold, ms(typical))))
 	p.breathe()
 }
 
@@ -244,7 +248,7 @@ func (p *page) said(s *said) {
 		steps = append(steps, "alerted")
 	}
 	if s.read != "" {
-		steps = append(steps, "read by "+s.read)
+		steps = append(steps, "read "+s.read)
 	}
 	if s.Text == "" {
 		p.head(s, arrow, steps[0])
@@ -291,7 +295,7 @@ func (p *page) arrived(s *said, down bool) {
 	}
 	more := []string{how}
 	if s.read != "" {
-		more = append(more, "read by "+s.read)
+		more = append(more, "read "+s.read)
 	}
 	p.head(s, arrow, more...)
 	if s.Text != "" {
