@@ -56,14 +56,40 @@ func (l *Line) repeat(t *turn, p line.Pos, at uint64, in wire.Inner) string {
 	}
 	h := sha256.Sum256(in.SignedPart())
 	name := fmt.Sprintf("release/%d/%d/%x", p.Party, at, h[:16])
-	if old, ok := t.token(name); ok && old.Pos != p {
+	old, ok := l.releasedBefore(t, p.Party, at, name)
+	if ok && old.Pos != p {
 		return fmt.Sprintf("repeats the release of %s", l.Name(old.Pos, old.Number))
 	}
-	if old, ok, err := l.cfg.Store.Token(t.ctx, l.ID(), name); err == nil && ok && old.Pos != p {
-		return fmt.Sprintf("repeats the release of %s", l.Name(old.Pos, old.Number))
+	tok := record.Token{Token: name, Pos: p, Number: in.Number}
+	if same := l.turns.sameTime[p.Party]; same != nil && metaUint(l.meta, newestRelease(p.Party)) == at {
+		same[name] = tok
 	}
-	t.Tokens = append(t.Tokens, record.Token{Token: name, Pos: p, Number: in.Number})
+	t.Tokens = append(t.Tokens, tok)
 	return ""
+}
+
+func newestRelease(party int) string { return fmt.Sprintf("newest-release/%d", party) }
+
+// releasedBefore finds an earlier entry with the same release. A release binds
+// its time, so one that is newer than all before it needs no look into the
+// store, and one of the newest time only a look at those of that time.
+func (l *Line) releasedBefore(t *turn, party int, at uint64, name string) (record.Token, bool) {
+	newest := metaUint(l.meta, newestRelease(party))
+	same := l.turns.sameTime[party]
+	switch {
+	case at > newest:
+		t.metaUint(newestRelease(party), at)
+		l.turns.sameTime[party] = map[string]record.Token{}
+		return record.Token{}, false
+	case at == newest && same != nil:
+		old, ok := same[name]
+		return old, ok
+	}
+	if old, ok := t.token(name); ok {
+		return old, true
+	}
+	old, ok, err := l.cfg.Store.Token(t.ctx, l.ID(), name)
+	return old, ok && err == nil
 }
 
 func (t *turn) token(name string) (record.Token, bool) {
@@ -178,10 +204,13 @@ func (l *Line) deriveSpoken(t *turn, e record.Entry, at uint64, in wire.Inner) {
 
 // spokenSteps adds the step that an officer's act proves.
 func (l *Line) spokenSteps(t *turn, e record.Entry, at uint64, in wire.Inner) {
-	m, err := wire.ParseMessage(in)
 	step, ok := spokenStep[in.Kind]
-	if err != nil || !ok || len(in.Releases) == 0 {
+	if !ok || len(in.Releases) == 0 {
 		return // no step without an officer's signature
+	}
+	m, err := wire.ParseMessage(in)
+	if err != nil {
+		return
 	}
 	rel, err := keys.ParseReleases(in.Releases)
 	if err != nil || len(rel) == 0 {

@@ -128,13 +128,14 @@ type Line struct {
 
 // turnState is what outlives a turn but not a reload.
 type turnState struct {
-	gossip   bool                  // foreign entries came: tell the peers soon
-	pulling  map[line.Hash]*pull   // attachments being fetched
-	received map[int]*quota        // bytes taken per party today
-	pending  map[line.Pos]struct{} // entries held but not opened
-	unsure   map[line.Pos]struct{} // entries whose defect may be for want of a card
-	resealed map[resealing]int     // reseals written
-	skew     map[int]time.Duration // of others' clocks, by their newest cosignature
+	gossip   bool                            // foreign entries came: tell the peers soon
+	pulling  map[line.Hash]*pull             // attachments being fetched
+	received map[int]*quota                  // bytes taken per party today
+	pending  map[line.Pos]struct{}           // entries held but not opened
+	unsure   map[line.Pos]struct{}           // entries whose defect may be for want of a card
+	sameTime map[int]map[string]record.Token // by party: releases of its newest time
+	resealed map[resealing]int               // reseals written
+	skew     map[int]time.Duration           // of others' clocks, by their newest cosignature
 }
 
 // Arrival is an urgent message of another party that this party owes steps.
@@ -200,7 +201,7 @@ func (l *Line) load(ctx context.Context) error {
 	l.next.card = uint32(metaUint(snap.Meta, "card"))
 	l.turns = turnState{
 		pulling: map[line.Hash]*pull{}, received: map[int]*quota{},
-		pending: map[line.Pos]struct{}{}, resealed: map[resealing]int{}, skew: map[int]time.Duration{},
+		pending: map[line.Pos]struct{}{}, resealed: map[resealing]int{}, sameTime: map[int]map[string]record.Token{}, skew: map[int]time.Duration{},
 	}
 	for _, p := range snap.Pending {
 		l.turns.pending[p] = struct{}{}

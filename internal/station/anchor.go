@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"herald/internal/durable"
 	"herald/internal/line"
@@ -27,6 +28,12 @@ type anchor struct {
 	wake  chan struct{}
 	done  chan struct{}
 }
+
+// anchorTrails is how long a moved head may wait for the anchor. The write is
+// then behind the message's way to the peer and back, not beside it on the
+// same disk, and under load one serves many. A backup that is restored is
+// older than this.
+const anchorTrails = 20 * time.Millisecond
 
 // openAnchor reads the anchor. Where it is missing or damaged, the lines
 // decide what that means; a new one is begun with the next move of a head.
@@ -78,6 +85,7 @@ func (a *anchor) Moved(id line.LogID, size uint64, root line.Hash) {
 func (a *anchor) run() {
 	defer close(a.done)
 	for range a.wake {
+		time.Sleep(anchorTrails)
 		a.write()
 	}
 }
