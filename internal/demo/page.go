@@ -314,6 +314,6 @@ func shorten(text string, width int) string {
 }
 
 func (p *page) healed(seconds float64) {
-	p.paragraph(16, "", fmt.Sprintf("The line is up again at both after %.2f s, by itself. What had waited goes, the most urgent first:", seconds))
+	p.paragraph(16, "", fmt.Sprintf("The line is up again at both after %.2f s, by itself. What had waited goes, each side's most urgent first:", seconds))
 	p.breathe()
 }
