@@ -34,7 +34,8 @@ const (
 	fullBytes  = 256 << 10 // above this, words below IMMEDIATE are not sequenced
 	lowBytes   = 64 << 10  // below this, more is read from the store
 	partHeader = 1 + 10 + 3*10
-	maxParts   = 4 // frames in parts under reassembly per connection
+	maxEarly   = 16 // hellos kept for lines not known here yet, per connection
+	maxParts   = 4  // frames in parts under reassembly per connection
 )
 
 // Conn is one bearer's connection to one other party's station. It carries
@@ -55,6 +56,7 @@ type Conn struct {
 	in      map[uint64]*Peer   // by the other side's channel
 	out     map[line.ID]*Peer
 	chans   uint64
+	early   map[line.ID]wire.Frame // hellos on lines not known here yet
 	whole   map[uint64]*assembly
 	heard   time.Time
 }
@@ -77,7 +79,7 @@ func Attach(ctx context.Context, bearer string, party line.Party, shared []*Line
 	c := &Conn{
 		ctx: ctx, bearer: bearer, party: party, lines: find,
 		ready: make(chan struct{}, 1), hungry: map[*Peer]struct{}{},
-		in: map[uint64]*Peer{}, out: map[line.ID]*Peer{}, whole: map[uint64]*assembly{},
+		in: map[uint64]*Peer{}, out: map[line.ID]*Peer{}, early: map[line.ID]wire.Frame{}, whole: map[uint64]*assembly{},
 	}
 	for _, l := range shared {
 		c.peer(l)
@@ -108,8 +110,22 @@ func (c *Conn) peer(l *Line) *Peer {
 	return p
 }
 
-// AddLine brings a line that was opened after the connection.
-func (c *Conn) AddLine(l *Line) { c.peer(l) }
+// AddLine brings a line that was opened after the connection. The other side
+// may have greeted on it already, and greets only once.
+func (c *Conn) AddLine(l *Line) {
+	c.peer(l)
+	f, ok := c.takeEarly(l.ID())
+	if !ok {
+		return
+	}
+	h, err := wire.ParseHello(f.Payload)
+	if err == nil {
+		err = c.helloOn(l, f, h)
+	}
+	if err != nil {
+		l.cfg.Log.Warn("a peer's hello on a new line was refused", "line", l.ID().Short(), "peer", c.label(), "error", err)
+	}
+}
 
 // Detach takes the connection from its lines.
 func (c *Conn) Detach() {
@@ -267,8 +283,32 @@ func (c *Conn) hello(f wire.Frame) error {
 	}
 	l, ok := c.lines(line.ID(h.Line))
 	if !ok {
-		return nil
+		f.Payload = slices.Clone(f.Payload)
+		c.mu.Lock()
+		if len(c.early) < maxEarly {
+			c.early[line.ID(h.Line)] = f
+		}
+		c.mu.Unlock()
+		if l, ok = c.lines(line.ID(h.Line)); !ok {
+			return nil
+		}
+		if f, ok = c.takeEarly(l.ID()); !ok {
+			return nil // AddLine had it
+		}
 	}
+	return c.helloOn(l, f, h)
+}
+
+// takeEarly returns the hello that came before the line was known here.
+func (c *Conn) takeEarly(id line.ID) (f wire.Frame, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f, ok = c.early[id]
+	delete(c.early, id)
+	return f, ok
+}
+
+func (c *Conn) helloOn(l *Line, f wire.Frame, h wire.Hello) error {
 	p := c.peer(l)
 	if p != nil {
 		if why := l.unfit(h); why != "" { // nothing else is taken on this channel
