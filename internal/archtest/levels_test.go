@@ -35,6 +35,7 @@ var levels = []level{
 	{5, "internal/relay", "blind mailboxes: ciphertext and sizes"},
 
 	{6, "internal/session", "brings records together over whatever bearer"},
+	{6, "internal/audit/audittest", "makes records for tests, and for bench to audit"},
 	{6, "internal/desk", "officers' work on the record"},
 	{6, "internal/watch", "duty, deadlines and alarms over the record"},
 	{6, "internal/call", "voice beside the record"},
@@ -43,6 +44,7 @@ var levels = []level{
 	{7, "internal/control", "the local contract; below the station, which implements it"},
 
 	{8, "internal/station", "the one place that knows every service"},
+	{8, "internal/bench/world", "parties and lines made in haste, for whoever drives stations from outside"},
 
 	{9, "internal/console", "web pages over the local contract"},
 	{9, "internal/demo", "drives stations from outside, as a user does"},

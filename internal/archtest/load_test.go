@@ -103,8 +103,14 @@ func under(pattern, path string) bool {
 	return path == pattern
 }
 
-// findLevel returns the package's level; free ones have the level free.
+// findLevel returns the package's level; free ones have the level free. A line
+// of its own goes before the suffix of test helpers.
 func findLevel(path string) (int, bool) {
+	for _, l := range levels {
+		if l.path == path {
+			return l.number, true
+		}
+	}
 	if strings.HasSuffix(path, freeSuffix) {
 		return free, true
 	}

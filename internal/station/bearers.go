@@ -36,6 +36,9 @@ func (s *Station) Serve(ctx context.Context) error {
 		s.mu.Lock()
 		s.listen = ln
 		s.mu.Unlock()
+		if s.o.Listening != nil {
+			s.o.Listening(ln.Addr())
+		}
 		s.wg.Go(func() {
 			if err := end.Serve(ctx, ln); err != nil {
 				failed <- err

@@ -31,6 +31,7 @@ type Options struct {
 	Dir        string
 	Passphrase func(what string) ([]byte, error) // asked once, for the station key
 	Listen     string                            // address to take peers on; "" for none
+	Listening  func(net.Addr)                    // told where, once peers are taken; nil if nobody asks
 	Peers      map[line.Party][]string           // addresses to dial
 	Alert      []string                          // command that calls the watch; empty for no alarm channel
 	Log        *slog.Logger

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -30,6 +31,7 @@ type party struct {
 	st       *station.Station
 	stop     context.CancelFunc
 	done     chan struct{}
+	addr     <-chan string // where it listens
 }
 
 func check(t *testing.T, err error) {
@@ -70,7 +72,10 @@ func newParty(t *testing.T, code line.Party) *party {
 
 func (p *party) open(listen string, peers map[line.Party][]string) {
 	p.t.Helper()
+	addr := make(chan string, 1)
+	p.addr = addr
 	st, err := station.Open(p.t.Context(), station.Options{Dir: p.dir, Listen: listen, Peers: peers,
+		Listening:  func(a net.Addr) { addr <- a.String() },
 		Passphrase: func(string) ([]byte, error) { return []byte("pass"), nil },
 		Log:        slog.New(slog.NewTextHandler(testWriter{p}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	check(p.t, err)
@@ -93,6 +98,18 @@ func (p *party) serve() {
 			p.t.Error(err)
 		}
 	}()
+}
+
+// address waits until the station listens.
+func (p *party) address() string {
+	p.t.Helper()
+	select {
+	case a := <-p.addr:
+		return a
+	case <-p.done:
+		p.t.Fatalf("%s ended before it listened", p.code)
+		return ""
+	}
 }
 
 func (p *party) close() {
@@ -197,10 +214,7 @@ func pair(t *testing.T) (us, cn *party, id line.ID) {
 	us, cn = newParty(t, "US"), newParty(t, "CN")
 	us.open("127.0.0.1:0", nil)
 	us.serve()
-	for us.st.Addr() == nil {
-		time.Sleep(time.Millisecond)
-	}
-	cn.open("", map[line.Party][]string{"US": {us.st.Addr().String()}})
+	cn.open("", map[line.Party][]string{"US": {us.address()}})
 	id = constitute(t, us, cn)
 	cn.serve()
 	t.Cleanup(func() { us.close(); cn.close() })
