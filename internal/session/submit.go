@@ -217,15 +217,13 @@ type quota struct {
 // IMMEDIATE always are, and the disk for own receipts stays free (spec 08 §8).
 func (l *Line) overQuota(t *turn, c record.Checked) bool {
 	limit := l.cfg.Charter.QuotaBytes
-	if limit == 0 || c.Pos.Party == l.cfg.Line.Self || c.Entry.Key == 0 {
+	if limit == 0 || c.Pos.Party == l.cfg.Line.Self || c.Entry.Key == 0 || l.st.Holds(c.Pos) {
 		return false
 	}
+	l.endQuotas(t)
 	q := l.turns.received[c.Pos.Party]
-	if day := t.now.Unix() / 86400; q == nil || q.day != day {
-		if q != nil && q.told {
-			l.notice(t, wire.KindThrottle, line.Priority, wire.Notice{Party: uint8(c.Pos.Party)})
-		}
-		q = &quota{day: day}
+	if q == nil {
+		q = &quota{day: today(t.now)}
 		l.turns.received[c.Pos.Party] = q
 	}
 	if q.bytes += uint64(len(c.Leaf)); q.bytes <= limit {
@@ -234,7 +232,27 @@ func (l *Line) overQuota(t *turn, c record.Checked) bool {
 	if !q.told {
 		q.told = true
 		l.notice(t, wire.KindThrottle, line.Priority, wire.Notice{Party: uint8(c.Pos.Party), State: 1})
-		l.dueAt(time.Unix((t.now.Unix()/86400+1)*86400, 0))
+		l.dueAt(tomorrow(t.now))
 	}
 	return true
+}
+
+func today(now time.Time) int64 { return now.Unix() / 86400 }
+
+func tomorrow(now time.Time) time.Time { return time.Unix((today(now)+1)*86400, 0) }
+
+// endQuotas begins a new day: it says so where a party was told that its quota
+// was used up, and asks for what was not taken.
+func (l *Line) endQuotas(t *turn) {
+	for party, q := range l.turns.received {
+		if q.day == today(t.now) {
+			continue
+		}
+		delete(l.turns.received, party)
+		if q.told {
+			l.notice(t, wire.KindThrottle, line.Priority, wire.Notice{Party: uint8(party)})
+			l.turns.gossip = true
+			l.dueAt(t.now)
+		}
+	}
 }

@@ -492,6 +492,7 @@ func (l *Line) refusedBy(p *Peer, why []byte) {
 
 // tick does what time asks for.
 func (l *Line) tick(t *turn) {
+	l.endQuotas(t)
 	if l.turns.gossip {
 		l.turns.gossip = false
 		t.then(func(error) {
@@ -523,6 +524,11 @@ func (l *Line) dueAgain(t *turn) {
 	}
 	if len(l.turns.pulling) > 0 {
 		l.dueAt(t.now.Add(pullPatience))
+	}
+	for _, q := range l.turns.received {
+		if q.told {
+			l.dueAt(tomorrow(t.now))
+		}
 	}
 }
 
