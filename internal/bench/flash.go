@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	"herald/internal/bench/world"
@@ -101,6 +102,7 @@ func (r *run) flash(ctx context.Context) error {
 
 func (r *run) limits(m *limits) {
 	r.out.Machine = Machine{
+		Cores:    runtime.GOMAXPROCS(0),
 		CommitMS: ms(median(m.commit)), CommitP99MS: ms(quantile(m.commit, 0.99)), FsyncMS: ms(median(m.sync)),
 		PingMS: ms(median(m.trip)), SignMS: ms(median(m.sign)), VerifyMS: ms(median(m.verify)),
 	}

@@ -5,9 +5,12 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"herald/internal/bearer/linksim"
 	"herald/internal/bench/world"
@@ -22,6 +25,12 @@ const (
 	far  = line.Party("CN")
 )
 
+// New lines may take so long to come up, and each so much more.
+const (
+	upWithin = 20 * time.Second
+	upEach   = 100 * time.Millisecond
+)
+
 // pair is a station in this process and one in a second process, with lines
 // between them, over loopback or a simulated link.
 type pair struct {
@@ -34,8 +43,9 @@ type pair struct {
 	lines []*session.Line
 	bare  *bareLink // nil unless asked for
 
-	stop func()
-	wg   sync.WaitGroup
+	stop   func()
+	spared func() bool // the second process need not be killed any more
+	wg     sync.WaitGroup
 }
 
 // pairing says what a pair is to be.
@@ -46,10 +56,20 @@ type pairing struct {
 	bare  bool            // also a bare bearer to the second process
 }
 
+// options returns what opens a station of this measure; its errors go to w.
+func options(dir, listen string, peers map[line.Party][]string, w io.Writer) station.Options {
+	return station.Options{
+		Dir: dir, Listen: listen, Peers: peers,
+		Passphrase: func(string) ([]byte, error) { return []byte(world.Passphrase), nil },
+		Log:        slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelError})),
+	}
+}
+
 // newPair makes the parties and starts both stations.
 func (r *run) newPair(ctx context.Context, o pairing) (p *pair, err error) {
+	whole := ctx
 	ctx, stop := context.WithCancel(ctx)
-	p = &pair{dir: filepath.Join(r.dir, o.name), stop: stop}
+	p = &pair{dir: filepath.Join(r.dir, o.name), stop: stop, spared: func() bool { return true }}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("%s: %w", o.name, errors.Join(err, p.close()))
@@ -60,19 +80,26 @@ func (r *run) newPair(ctx context.Context, o pairing) (p *pair, err error) {
 		return p, err
 	}
 	p.us, p.cn = parties[0], parties[1]
+	var ids []line.ID
 	for i, releasers := range o.lines {
 		note, err := world.Charter(world.Terms(fmt.Sprintf("%s line %d", o.name, i), releasers, parties...), parties...)
 		if err != nil {
 			return p, err
 		}
-		if _, err := world.Constitute(note, parties...); err != nil {
+		id, err := world.Constitute(note, parties...)
+		if err != nil {
 			return p, err
 		}
+		ids = append(ids, id)
 	}
 	if p.child, err = spawn(r.warnings()); err != nil {
 		return p, err
 	}
-	return p, p.connect(ctx, r, o)
+	p.spared = context.AfterFunc(whole, p.child.kill) // so that nobody waits for its answer in vain
+	if err := p.connect(ctx, r, o); err != nil {
+		return p, err
+	}
+	return p, p.findLines(ctx, ids)
 }
 
 func (p *pair) connect(ctx context.Context, r *run, o pairing) error {
@@ -102,16 +129,14 @@ func (p *pair) connect(ctx context.Context, r *run, o pairing) error {
 		}
 		addr = p.sim.Addr()
 	}
-	if p.st, err = p.us.Open(ctx, "", map[line.Party][]string{far: {addr}}, r.warnings()); err != nil {
+	if p.st, err = station.Open(ctx, options(p.us.Dir, "", map[line.Party][]string{far: {addr}}, r.warnings())); err != nil {
 		return err
 	}
 	p.wg.Go(func() { _ = p.st.Serve(ctx) })
 	if o.bare {
-		if err := p.dialBare(ctx, key, theirs, a.Echo); err != nil {
-			return err
-		}
+		return p.dialBare(ctx, key, theirs, a.Echo)
 	}
-	return p.findLines(ctx, o)
+	return nil
 }
 
 func (p *pair) dialBare(ctx context.Context, key ed25519.PrivateKey, theirs ed25519.PublicKey, addr string) error {
@@ -129,32 +154,32 @@ func (p *pair) dialBare(ctx context.Context, key ed25519.PrivateKey, theirs ed25
 	}
 }
 
-// findLines looks the lines up in the order in which they were asked for, and
-// waits until each is up and has carried its opening entries.
-func (p *pair) findLines(ctx context.Context, o pairing) error {
-	st, err := p.st.Status(ctx)
-	if err != nil {
-		return err
-	}
-	for i := range o.lines {
-		for _, x := range st.Lines {
-			if x.Title != fmt.Sprintf("%s line %d", o.name, i) {
-				continue
-			}
-			l, ok := p.st.Session(x.ID)
-			if !ok {
-				return fmt.Errorf("line %s is gone", x.Line)
-			}
-			p.lines = append(p.lines, l)
-			if _, err := l.AwaitDelivered(ctx, 2); err != nil {
-				return fmt.Errorf("the line does not come up: %w", err)
-			}
+// findLines waits until each line is up and each side has cosigned the other's
+// opening entries.
+func (p *pair) findLines(ctx context.Context, ids []line.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, upWithin+time.Duration(len(ids))*upEach)
+	defer cancel()
+	for _, id := range ids {
+		l, ok := p.st.Session(id)
+		if !ok {
+			return fmt.Errorf("line %s is gone", id.Short())
+		}
+		p.lines = append(p.lines, l)
+		if err := untilView(ctx, l, opened); err != nil {
+			return fmt.Errorf("line %s does not come up: %w", id.Short(), err)
 		}
 	}
-	if len(p.lines) != len(o.lines) {
-		return fmt.Errorf("%d of %d lines are there", len(p.lines), len(o.lines))
-	}
 	return nil
+}
+
+// opened reports whether each side holds the other's opening entries and has
+// cosigned them.
+func opened(v session.View) bool {
+	done := len(v.Logs) > 1
+	for _, g := range v.Logs {
+		done = done && g.Size >= 2 && len(g.Cosigned) > 0 && g.Cosigned[0].Size >= 2
+	}
+	return done
 }
 
 // close ends both stations and removes their folders.
@@ -170,6 +195,23 @@ func (p *pair) close() error {
 	}
 	if p.child != nil {
 		errs = append(errs, p.child.end())
+		p.spared()
 	}
 	return errors.Join(append(errs, os.RemoveAll(p.dir))...)
+}
+
+// untilView waits until a line stands as wanted.
+func untilView(ctx context.Context, l *session.Line, ok func(session.View) bool) error {
+	for {
+		_, changed := l.Changed()
+		v, err := l.View(ctx)
+		if err != nil || ok(v) {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }

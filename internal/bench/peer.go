@@ -15,10 +15,8 @@ import (
 	"runtime/pprof"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"herald/internal/bench/world"
 	"herald/internal/station"
 )
 
@@ -28,13 +26,12 @@ const PeerEnv = "HERALD_BENCH_PEER"
 
 // request is one line to the second process. The first one opens the station.
 type request struct {
-	Do      string // open, charter, memory, advance
+	Do      string // open, memory, advance, cpu
 	Dir     string
-	Peer    []byte   // open: the other side's key for the bare bearer
-	Key     []byte   // open: seed of the own key for the bare bearer
-	Profile string   // open: file for a CPU profile; "" for none
-	Notes   [][]byte // charter: signed charters
-	Seconds int64    // advance: by how much the station's clock goes on
+	Peer    []byte // open: the other side's key for the bare bearer
+	Key     []byte // open: seed of the own key for the bare bearer
+	Profile string // open: file for a CPU profile; "" for none
+	Seconds int64  // advance: by how much the station's clock goes on
 }
 
 // reply is one line back.
@@ -43,6 +40,7 @@ type reply struct {
 	Addr   string // of the station
 	Echo   string // of the bare bearer
 	Memory memory
+	CPU    time.Duration // processor time used so far
 }
 
 // memory is what a process has in use after garbage was collected, in bytes.
@@ -97,14 +95,10 @@ func (p *peer) do(q request) (r reply, err error) {
 	switch q.Do {
 	case "open":
 		return p.open(q)
-	case "charter":
-		for _, n := range q.Notes {
-			if _, err := p.st.ImportCharter(p.ctx, n); err != nil {
-				return r, err
-			}
-		}
 	case "memory":
 		r.Memory = inUse()
+	case "cpu":
+		r.CPU = processorTime()
 	case "advance":
 		p.ahead.Add(q.Seconds)
 	default:
@@ -124,7 +118,7 @@ func (p *peer) open(q request) (r reply, err error) {
 		}
 		p.ends = append(p.ends, func() { pprof.StopCPUProfile(); f.Close() })
 	}
-	o := world.Options(q.Dir, "127.0.0.1:0", nil, p.warnings)
+	o := options(q.Dir, "127.0.0.1:0", nil, p.warnings)
 	o.Now = func() time.Time { return time.Now().Add(time.Duration(p.ahead.Load()) * time.Second) }
 	if p.st, err = station.Open(p.ctx, o); err != nil {
 		return r, err
@@ -201,7 +195,7 @@ func spawn(warnings io.Writer) (*child, error) {
 	cmd := exec.Command(exe, "bench")
 	cmd.Env = append(os.Environ(), PeerEnv+"=1")
 	cmd.Stderr = warnings
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for the first process alone
+	cmd.SysProcAttr = ownGroup()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -240,10 +234,13 @@ func (c *child) ask(q request) (r reply, err error) {
 	return r, nil
 }
 
+// kill ends the second process at once.
+func (c *child) kill() { _ = c.cmd.Process.Kill() }
+
 // end lets the second process close its station and waits for it.
 func (c *child) end() error {
 	c.in.Close()
-	kill := time.AfterFunc(10*time.Second, func() { _ = c.cmd.Process.Kill() })
+	kill := time.AfterFunc(10*time.Second, c.kill)
 	defer kill.Stop()
 	return c.cmd.Wait()
 }

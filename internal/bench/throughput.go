@@ -28,6 +28,10 @@ type Throughput struct {
 	Count     int     `json:"count"`
 	Seconds   float64 `json:"seconds"`
 	PerSecond float64 `json:"per_s"`
+	// Processor time of either process for one message, in microseconds, the
+	// other work of their stations included.
+	NearCPU float64 `json:"near_cpu_us"`
+	FarCPU  float64 `json:"far_cpu_us"`
 }
 
 // typical is text as people write it; hard is text that no compressor
@@ -60,12 +64,11 @@ func (r *run) throughput(ctx context.Context) error {
 			text func(int) string
 		}{{"hardly compressible", hard}, {"typical", typical}} {
 			r.say("throughput: %d messages of %d bytes, %s text, %d releasers, %d in flight", r.size.messages, bodyBytes, t.name, i, inFlight)
-			took, err := p.fill(ctx, l, r.size.messages, t.text)
+			x, err := p.fill(ctx, l, r.size.messages, t.text)
 			if err != nil {
 				return err
 			}
-			x := Throughput{Text: t.name, Releasers: i, Count: r.size.messages, Seconds: took.Seconds()}
-			x.PerSecond = float64(x.Count) / x.Seconds
+			x.Text, x.Releasers = t.name, i
 			r.out.Throughput = append(r.out.Throughput, x)
 		}
 	}
@@ -76,7 +79,7 @@ func (r *run) throughput(ctx context.Context) error {
 // fill sends n messages, inFlight at a time, and returns how long it took
 // until the last was known to be delivered. The officers' signatures are made
 // before.
-func (p *pair) fill(ctx context.Context, l *session.Line, n int, text func(int) string) (time.Duration, error) {
+func (p *pair) fill(ctx context.Context, l *session.Line, n int, text func(int) string) (x Throughput, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	subs := make(chan session.Submission, n)
@@ -88,7 +91,11 @@ func (p *pair) fill(ctx context.Context, l *session.Line, n int, text func(int) 
 	g.moved.L = &g.mu
 	stop := context.AfterFunc(ctx, g.end)
 	defer stop()
-	began := time.Now()
+	before, err := p.child.ask(request{Do: "cpu"})
+	if err != nil {
+		return x, err
+	}
+	cpu, began := processorTime(), time.Now()
 	var follower, senders sync.WaitGroup
 	follower.Go(func() { g.follow(ctx, l) })
 	for range inFlight {
@@ -105,10 +112,15 @@ func (p *pair) fill(ctx context.Context, l *session.Line, n int, text func(int) 
 		})
 	}
 	senders.Wait()
-	took, err := time.Since(began), context.Cause(ctx)
+	took, cpu, err := time.Since(began), processorTime()-cpu, context.Cause(ctx)
 	cancel(nil)
 	follower.Wait()
-	return took, err
+	if err != nil {
+		return x, err
+	}
+	after, err := p.child.ask(request{Do: "cpu"})
+	per := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 / float64(n) }
+	return Throughput{Count: n, Seconds: took.Seconds(), PerSecond: float64(n) / took.Seconds(), NearCPU: per(cpu), FarCPU: per(after.CPU - before.CPU)}, err
 }
 
 // gauge is how much of the own log is known to be delivered, for many who

@@ -131,9 +131,9 @@ func run(ctx context.Context, a *app, args []string) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	kctx, err := k.Parse(args)
+	kctx, err := k.Parse(flagsFirst(k.Model.Node, args))
 	if err != nil {
-		return a.fail(fmt.Errorf("%w; see \"herald%s --help\"", err, verb(kctx, err)), 2)
+		return a.fail(fmt.Errorf("%s; see \"herald%s --help\"", strings.Replace(err.Error(), `expected string value but got "EOL" (<EOL>)`, "its value is missing", 1), verb(kctx, err)), 2)
 	}
 	a.globals = c.globals
 	err = kctx.Run()

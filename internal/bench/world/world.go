@@ -5,11 +5,8 @@
 package world
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -20,7 +17,6 @@ import (
 	"herald/internal/line"
 	"herald/internal/record"
 	"herald/internal/session"
-	"herald/internal/station"
 	"herald/internal/store/folder"
 	"herald/internal/wire"
 )
@@ -155,21 +151,6 @@ func Constitute(note []byte, ps ...*Party) (line.ID, error) {
 		id = c.Line()
 	}
 	return id, nil
-}
-
-// Options returns what opens a station of this package's making; warnings go
-// to w.
-func Options(dir, listen string, peers map[line.Party][]string, w io.Writer) station.Options {
-	return station.Options{
-		Dir: dir, Listen: listen, Peers: peers,
-		Passphrase: func(string) ([]byte, error) { return []byte(Passphrase), nil },
-		Log:        slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelError})),
-	}
-}
-
-// Open opens the party's station.
-func (p *Party) Open(ctx context.Context, listen string, peers map[line.Party][]string, w io.Writer) (*station.Station, error) {
-	return station.Open(ctx, Options(p.Dir, listen, peers, w))
 }
 
 // Words makes a message for a line, released by the party's first so many

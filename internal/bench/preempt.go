@@ -1,0 +1,143 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"herald/internal/bearer/linksim"
+	"herald/internal/control"
+	"herald/internal/line"
+	"herald/internal/session"
+)
+
+// Preempt is how a FLASH fared behind a large attachment on a slow link.
+type Preempt struct {
+	Rate       int64   `json:"rate_bit_s"`
+	RTT        float64 `json:"rtt_ms"` // of the simulated link
+	Attachment uint64  `json:"attachment_bytes"`
+	Count      int     `json:"count"`
+	Idle       float64 `json:"idle_p50_ms"`
+	Loaded     float64 `json:"loaded_p50_ms"`
+	LoadedMax  float64 `json:"loaded_max_ms"`
+	Frame      float64 `json:"frame_ms"` // what one frame of the attachment takes
+	Ratio      float64 `json:"ratio"`    // (loaded - one frame) / idle
+}
+
+// The slow links on which FLASH is to pass an attachment.
+func slowLinks() []linksim.Config {
+	return []linksim.Config{
+		{Rate: 1_000_000, Delay: 25 * time.Millisecond},
+		{Rate: 30_000, Delay: 350 * time.Millisecond},
+	}
+}
+
+// preempt measures all slow links side by side: they wait more than they work.
+func (r *run) preempt(ctx context.Context) error {
+	links := slowLinks()[:r.size.links]
+	r.out.Preempt = make([]Preempt, len(links))
+	errs := make([]error, len(links))
+	var wg sync.WaitGroup
+	for i, cfg := range links {
+		wg.Go(func() { r.out.Preempt[i], errs[i] = r.preemptOn(ctx, cfg) })
+	}
+	wg.Wait()
+	for i, x := range r.out.Preempt {
+		if errs[i] != nil {
+			return fmt.Errorf("at %d bit/s: %w", links[i].Rate, errs[i])
+		}
+		r.out.PreemptRatio = max(r.out.PreemptRatio, x.Ratio)
+	}
+	return nil
+}
+
+func (r *run) preemptOn(ctx context.Context, cfg linksim.Config) (Preempt, error) {
+	x := Preempt{Rate: cfg.Rate, RTT: ms(2 * cfg.Delay), Attachment: r.size.attachment, Count: r.size.preempt}
+	r.say("preemption: FLASH at %d bit/s, first idle, then behind an attachment of %d MiB", cfg.Rate, r.size.attachment>>20)
+	p, err := r.newPair(ctx, pairing{name: fmt.Sprintf("preempt-%d", cfg.Rate), lines: []int{1, 0}, sim: &cfg})
+	if err != nil {
+		return x, err
+	}
+	defer p.close()
+	blob, err := p.attachment(ctx, p.lines[1], r.size.attachment)
+	if err != nil {
+		return x, err
+	}
+	idle, err := p.scattered(ctx, p.lines[0], r.size.preempt, 2*cfg.Delay)
+	if err != nil {
+		return x, err
+	}
+	if err := p.attach(ctx, p.lines[1], blob); err != nil {
+		return x, err
+	}
+	if err := wait(ctx, r.size.settle); err != nil {
+		return x, err
+	}
+	before, _ := p.sim.Moved()
+	loaded, err := p.scattered(ctx, p.lines[0], r.size.preempt, 2*cfg.Delay)
+	if err != nil {
+		return x, err
+	}
+	if after, _ := p.sim.Moved(); after-before < uint64(len(loaded))*uint64(cfg.Rate)/80 {
+		return x, fmt.Errorf("the attachment does not move (%d bytes while %d FLASH were sent), so this measures nothing", after-before, len(loaded))
+	}
+	for _, c := range p.st.Carriers(far) {
+		x.Frame = max(x.Frame, float64(c.Frame)*8*1000/float64(cfg.Rate))
+	}
+	x.Idle, x.Loaded, x.LoadedMax = ms(median(idle)), ms(median(loaded)), ms(quantile(loaded, 1))
+	x.Ratio = (x.Loaded - x.Frame) / x.Idle
+	return x, nil
+}
+
+// scattered sends FLASH after random pauses, so that they fall anywhere
+// between the frames of the attachment.
+func (p *pair) scattered(ctx context.Context, l *session.Line, n int, spread time.Duration) ([]time.Duration, error) {
+	var took []time.Duration
+	for i := range n {
+		if err := wait(ctx, rand.N(spread)); err != nil {
+			return nil, err
+		}
+		d, err := p.send(ctx, l, p.words(l, line.Flash, flashText(int(time.Now().UnixMilli())+i)))
+		if err != nil {
+			return nil, err
+		}
+		took = append(took, d)
+	}
+	return took, nil
+}
+
+// attachment gives the near station a file of random bytes.
+func (p *pair) attachment(ctx context.Context, l *session.Line, size uint64) (control.Attachment, error) {
+	src := rand.NewChaCha8([32]byte{9})
+	return p.st.PutBlob(ctx, l.ID(), "chart.bin", io.LimitReader(src, int64(size)))
+}
+
+// attach sends a message with the attachment, as an officer does.
+func (p *pair) attach(ctx context.Context, l *session.Line, blob control.Attachment) error {
+	o := p.us.Officers[0].Code()
+	d, err := p.st.Draft(ctx, control.DraftRequest{LineID: l.ID().String(), Officer: o, Kind: "message",
+		Precedence: "routine", Marking: "test", Text: "The chart is attached.", Blobs: []control.Attachment{blob}})
+	if err != nil {
+		return err
+	}
+	out, err := p.st.Release(ctx, control.ReleaseRequest{Draft: d.ID, Officer: o})
+	if err == nil && !out.Accepted {
+		err = fmt.Errorf("the message with the attachment was not accepted")
+	}
+	return err
+}
+
+// wait pauses, or returns the reason why ctx ended.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
