@@ -53,8 +53,8 @@ type ranked struct {
 	size   uint64   // entries in sequence whose marks are in the trail
 	ranks  []uint32 // of the entries ranked so far
 	marks  []wire.Mark
-	loaded bool    // marks are those of entry len(ranks)
-	closes *uint64 // where this generation closed the former one, if it is known
+	loaded bool   // marks are those of entry len(ranks)
+	closes uint64 // size at which this generation closed the former one; 0 if it does not say
 }
 
 // ranker computes the causal order of a line from its logs.
@@ -117,36 +117,20 @@ func (r *ranker) rank(l *ranked) (uint32, bool) {
 }
 
 // predecessors names the causal predecessors of l's next entry: its own former
-// entry, or where its generation opens, the last of the closed generation; and
-// the last entry that each mark vouches for.
+// entry, or where its generation opens, the last of the closed one; and the
+// last entry that each mark vouches for. An empty mark, or a closing that is
+// empty or cannot be read, names nothing.
 func (r *ranker) predecessors(l *ranked, visit func(line.Pos)) {
 	if n := uint64(len(l.ranks)); n > 0 {
 		visit(line.Pos{Log: l.log, Seq: n - 1})
-	} else if p, ok := r.before(l.log); ok {
-		visit(p)
+	} else if l.closes > 0 && l.log.Gen > 1 {
+		visit(line.Pos{Log: line.Log{Party: l.log.Party, Gen: l.log.Gen - 1}, Seq: l.closes - 1})
 	}
 	for i, m := range l.marks {
-		g := line.Log{Party: other(l.log.Party, i), Gen: m.Gen}
 		if m.Size > 0 {
-			visit(line.Pos{Log: g, Seq: m.Size - 1})
-		} else if p, ok := r.before(g); ok {
-			visit(p)
+			visit(line.Pos{Log: line.Log{Party: other(l.log.Party, i), Gen: m.Gen}, Seq: m.Size - 1})
 		}
 	}
-}
-
-// before names the last entry of the generation that g closed. Where the file
-// does not say where that was, it names a place that nothing reaches.
-func (r *ranker) before(g line.Log) (line.Pos, bool) {
-	if g.Gen <= 1 {
-		return line.Pos{}, false
-	}
-	former := line.Log{Party: g.Party, Gen: g.Gen - 1}
-	l, ok := r.logs[g]
-	if !ok || l.closes == nil {
-		return line.Pos{Log: former, Seq: 1<<64 - 1}, true
-	}
-	return line.Pos{Log: former, Seq: *l.closes - 1}, *l.closes > 0
 }
 
 // other maps an index into an entry's marks to a party: charter order, the

@@ -10,6 +10,7 @@ import (
 	"herald/internal/audit/audittest"
 	"herald/internal/line"
 	"herald/internal/record"
+	"herald/internal/record/recordtest"
 	"herald/internal/wire"
 )
 
@@ -47,6 +48,55 @@ func TestRanksAsRecord(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestVectorsRanks puts the graphs of the record's chapter into exports, and
+// holds the audit to the same ranks.
+func TestVectorsRanks(t *testing.T) {
+	for _, g := range recordtest.Graphs(t, "../../spec/vectors/07-record.txtar") {
+		t.Run(g.Name, func(t *testing.T) {
+			got, err := audit.RanksOf(t.Context(), bytes.NewReader(export(t, drawn(t, g), nil)))
+			ok(t, err)
+			for _, e := range g.Entries {
+				rank := uint64(0)
+				if ranks := got[e.Pos.Log]; e.Pos.Seq < uint64(len(ranks)) {
+					rank = uint64(ranks[e.Pos.Seq])
+				}
+				if rank != e.Rank {
+					t.Errorf("%s: rank %d, want %d", g.Place(e.Pos), rank, e.Rank)
+				}
+			}
+		})
+	}
+}
+
+// drawn makes the line that a graph describes.
+func drawn(t *testing.T, g recordtest.Graph) *audittest.World {
+	t.Helper()
+	w, err := audittest.New(1, nil, g.Members...)
+	ok(t, err)
+	logs := map[line.Log]*audittest.Log{}
+	for _, e := range g.Entries {
+		l := logs[e.Pos.Log]
+		if l == nil {
+			p := w.Parties[e.Pos.Party]
+			for len(p.Stations) < int(e.Pos.Gen) {
+				ok(t, w.Generation(p))
+			}
+			l = &audittest.Log{W: w, Party: p, Log: e.Pos.Log, ID: line.NewLogID(w.Line, p.Code, e.Pos.Gen)}
+			logs[e.Pos.Log], w.Logs = l, append(w.Logs, l)
+		}
+		for l.Tree.Size() < e.Pos.Seq {
+			l.Append([]byte("not held"))
+			l.Entries[len(l.Entries)-1].Missing = true
+		}
+		in := wire.Entry{Key: uint8(e.Pos.Seq), Body: []byte("x"), After: e.After}
+		if e.Pos.Seq == 0 {
+			in.Body = wire.Marshal(wire.Epoch{Closes: e.Closes})
+		}
+		l.Append(wire.Marshal(in))
+	}
+	return w
 }
 
 // talk makes a line of three parties with entries that have seen more or less

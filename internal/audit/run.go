@@ -194,7 +194,7 @@ func (a *auditor) ranker() *ranker {
 	for _, s := range a.sections {
 		l := &ranked{log: s.log, trail: s.trail, size: s.ranked, marks: make([]wire.Mark, len(s.marks)), ranks: make([]uint32, 0, s.ranked)}
 		if s.closes != nil {
-			l.closes = &s.closes.Size
+			l.closes = s.closes.Size
 		}
 		r.add(l)
 	}
