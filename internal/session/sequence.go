@@ -220,7 +220,9 @@ func (l *Line) openEpoch(t *turn, endsEarlier bool) error {
 		body.Closes = &wire.Closes{Size: size, Root: root[:]}
 	}
 	e := wire.Entry{Time: uint64(t.now.Unix()), Body: wire.Marshal(body), After: l.st.AfterIn(l.own())}
-	if _, err := l.append(t, e, line.Routine); err != nil {
+	// Whatever follows is opened by it, a FLASH too: it is not to stand behind
+	// bulk.
+	if _, err := l.append(t, e, line.Immediate); err != nil {
 		return err
 	}
 	if endsEarlier {

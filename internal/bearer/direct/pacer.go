@@ -9,20 +9,21 @@ import (
 // Figures of the window (spec 09 §6). They are this implementation's choice;
 // the wire does not depend on them.
 const (
-	firstFrame  = 900                    // least limit of a frame until the rate is proved: 0.24 s at 30 kbit/s
-	smallFrame  = 1024                   // below this, a frame may take slowTime; above, quickTime
-	slowTime    = 160 * time.Millisecond // well under the 0.25 s that no frame may exceed, with overhead
-	quickTime   = 50 * time.Millisecond
-	slack       = 5 * time.Millisecond // a queue that nobody notices, and that keeps a quick path full
-	noQueue     = 2 * time.Millisecond // a queue below this is taken for noise
-	probeEvery  = time.Minute          // how long a measured idle delay is believed under load
-	reprobe     = time.Second          // and the first of all
-	maxMarks    = 64
-	maxWindow   = 16 << 20
-	firstGrowth = 1.25 // how boldly a rate is tried that nothing has bounded yet
-	laterGrowth = 1.1  // and later, in case the path became quicker
-	rateWeight  = 0.25
-	delayWeight = 0.25
+	firstFrame   = 900                    // least limit of a frame until the rate is proved: 0.24 s at 30 kbit/s
+	smallFrame   = 1024                   // below this, a frame may take slowTime; above, quickTime
+	slowTime     = 160 * time.Millisecond // well under the 0.25 s that no frame may exceed, with overhead
+	quickTime    = 50 * time.Millisecond
+	slack        = 5 * time.Millisecond   // a queue that nobody notices, and that keeps a quick path full
+	noQueue      = 2 * time.Millisecond   // a queue below this is taken for noise
+	unprovedWait = 250 * time.Millisecond // how long bulk may wait for a rate that nothing has proved
+	probeEvery   = time.Minute            // how long a measured idle delay is believed under load
+	reprobe      = time.Second            // and the first of all
+	maxMarks     = 64
+	maxWindow    = 16 << 20
+	firstGrowth  = 1.25 // how boldly a rate is tried that nothing has bounded yet
+	laterGrowth  = 1.1  // and later, in case the path became quicker
+	rateWeight   = 0.25
+	delayWeight  = 0.25
 )
 
 // pacer decides how many bytes may be under way, from pings that follow the
@@ -155,6 +156,11 @@ func (p *pacer) wrote(n int, now time.Duration) {
 	if p.rate > 0 {
 		took := float64(n) / (p.rate * p.gain())
 		p.clear = max(p.clear, now) + time.Duration(took*float64(time.Second))
+		if !p.proved {
+			// The rate is a lower bound so far: a first answer that a busy machine
+			// held up must not hold bulk back for longer than a frame may last.
+			p.clear = min(p.clear, now+unprovedWait)
+		}
 	}
 }
 
