@@ -101,7 +101,7 @@ func TestCourierCarriesWhatIsMissing(t *testing.T) {
 // A courier's frames come in any order, several times over, and from several
 // trips at once.
 func TestCourierFramesInAnyOrder(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(10) {
 		bubble(t, func(t *testing.T) {
 			rng := mrand.New(mrand.NewPCG(seed, 1))
 			w := newWorld(t, 2, nil, nil)
