@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,6 +51,7 @@ type node struct {
 	blobs    *memoryBlobs
 	anchor   *fakeAnchor
 	rang     *calls
+	full     atomic.Bool // the disk, for others' entries
 	line     *session.Line
 	stop     context.CancelFunc
 	stopped  chan struct{}
@@ -166,6 +168,7 @@ func (n *node) tryOpen() error {
 		Cards:   n.cards, Store: n.over, Blobs: n.blobs, Anchor: n.anchor, Now: time.Now, Rand: rand.Reader,
 		Log:   slog.New(slog.NewTextHandler(logWriter{n}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Alert: n.rang.call,
+		Room:  func() bool { return !n.full.Load() },
 	})
 	if err != nil {
 		cancel()

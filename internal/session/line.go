@@ -85,6 +85,9 @@ type Config struct {
 	Now     func() time.Time
 	Rand    io.Reader
 	Log     *slog.Logger
+	// Room reports whether the disk has space for others' entries that are not
+	// urgent; nil for always.
+	Room func() bool
 	// Alert is told of urgent messages for this party, once they are durable.
 	// Nil where there is no alarm channel. It must not block.
 	Alert func(*Line, Arrival)

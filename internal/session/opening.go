@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"time"
 
 	"herald/internal/line"
 	"herald/internal/record"
@@ -15,7 +16,7 @@ func (l *Line) admit(t *turn, c record.Checked, urgent bool, from *Peer) {
 	if c.Pos.Log == l.own() {
 		l.holdFor(t, c.Pos.Seq+1)
 	}
-	if !urgent && l.overQuota(t, c) {
+	if !urgent && (l.noRoom(t, c) || l.overQuota(t, c)) {
 		return
 	}
 	via := ""
@@ -80,6 +81,21 @@ func (l *Line) open(t *turn, c record.Checked) {
 	}
 	l.openWith(t, c, mk)
 }
+
+// noRoom reports whether an entry must be left with its sender, since the disk
+// is reserved for one's own words and receipts. It is asked for again later.
+func (l *Line) noRoom(t *turn, c record.Checked) bool {
+	if l.cfg.Room == nil || c.Pos.Party == l.cfg.Line.Self || l.cfg.Room() {
+		return false
+	}
+	l.cfg.Log.Error("the disk is nearly full: entries that are not urgent are left with their senders; make room", "line", l.ID().Short())
+	l.turns.gossip = true
+	l.dueAt(t.now.Add(roomAgain))
+	return true
+}
+
+// roomAgain is how soon entries that found no room are asked for again.
+const roomAgain = 10 * time.Second
 
 // openWith opens an entry with its message key. What does not open under a
 // key that the epoch commits to is the author's defect.

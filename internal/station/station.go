@@ -46,6 +46,7 @@ type Station struct {
 	db     *sqlite.DB
 	cards  *directory
 	anchor *anchor
+	room   *room
 	keys   *keys.Station
 	own    session.Own
 	stop   context.CancelFunc
@@ -70,6 +71,7 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 		o.Now = time.Now
 	}
 	s := &Station{o: o, folder: config.Folder(o.Dir), lines: map[line.ID]*session.Line{}, conns: map[*session.Conn]*carried{}, dials: map[line.Party]string{}}
+	s.room = &room{dir: o.Dir, now: o.Now}
 	s.run, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -160,7 +162,7 @@ func (s *Station) addLine(ctx context.Context, ch *charter.Charter) (*session.Li
 	l, err := session.Open(ctx, session.Config{
 		Line:    record.Line{ID: ch.Line(), Members: ch.Parties(), Self: ch.Index(s.cards.self)},
 		Charter: ch, Own: s.own, Cards: s.cards, Store: s.db, Blobs: s.db.Blobs(), Anchor: s.anchor,
-		Now: s.o.Now, Rand: rand.Reader, Log: s.o.Log, Alert: s.alerter(),
+		Now: s.o.Now, Rand: rand.Reader, Log: s.o.Log, Alert: s.alerter(), Room: s.room.enough,
 	})
 	if err != nil {
 		return nil, err
