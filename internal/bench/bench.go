@@ -68,7 +68,7 @@ func sizes(o Options) size {
 		return size{flash: 10, messages: 100, warm: 10, warmTwelve: 2, attachment: 1 << 20, preempt: 1, settle: time.Second, links: 1,
 			cuts: []cut{{silent, false, 100 * time.Millisecond, 1}, {severed, true, 100 * time.Millisecond, 1}}, entries: 1000, lines: 10}
 	case o.Quick:
-		return size{flash: 150, messages: 4000, warm: 300, warmTwelve: 30, attachment: 64 << 20, preempt: 3, settle: 3 * time.Second, links: 2,
+		return size{flash: 150, messages: 3000, warm: 300, warmTwelve: 30, attachment: 64 << 20, preempt: 3, settle: 2 * time.Second, links: 2,
 			cuts: []cut{{silent, false, 5 * time.Second, 1}, {severed, true, 5 * time.Second, 1}}, entries: 50_000, lines: 100}
 	}
 	return size{flash: 1000, messages: 40_000, warm: 300, warmTwelve: 260, attachment: 1 << 30, preempt: 10, settle: 15 * time.Second, links: 2,
@@ -133,11 +133,11 @@ type step struct {
 var steps = []step{
 	{"flash", 0, 2 * time.Minute, (*run).flash},
 	{"throughput", 1, 3 * time.Minute, (*run).throughput},
-	{"frames", 2, 2 * time.Minute, (*run).frames},
-	{"audit", 3, 5 * time.Minute, (*run).audit},
-	{"idle", 4, 5 * time.Minute, (*run).idle},
-	{"preempt", 4, 5 * time.Minute, (*run).preempt},
-	{"reconnect", 4, 3 * time.Minute, (*run).reconnect},
+	{"audit", 2, 5 * time.Minute, (*run).audit},
+	{"frames", 3, 3 * time.Minute, (*run).frames},
+	{"idle", 3, 5 * time.Minute, (*run).idle},
+	{"preempt", 3, 5 * time.Minute, (*run).preempt},
+	{"reconnect", 3, 3 * time.Minute, (*run).reconnect},
 }
 
 // Run measures everything, or what Options.Only names. After an error the

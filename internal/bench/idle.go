@@ -60,6 +60,6 @@ func (r *run) rest(ctx context.Context, name string, lines int) (memory, error) 
 	if err := wait(ctx, twoTicks); err != nil {
 		return memory{}, err
 	}
-	m, err := p.child.ask(request{Do: "memory"})
+	m, err := p.child.ask(request{Do: "memory", Profile: r.profile(name + ".heap.pprof")})
 	return m.Memory, err
 }

@@ -97,6 +97,7 @@ func (p *peer) do(q request) (r reply, err error) {
 		return p.open(q)
 	case "memory":
 		r.Memory = inUse()
+		err = heapProfile(q.Profile)
 	case "cpu":
 		r.CPU = processorTime()
 	case "advance":
@@ -104,7 +105,20 @@ func (p *peer) do(q request) (r reply, err error) {
 	default:
 		return r, fmt.Errorf("unknown request %q", q.Do)
 	}
-	return r, nil
+	return r, err
+}
+
+// heapProfile writes what lives on the heap, if a file is named.
+func heapProfile(path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return pprof.Lookup("heap").WriteTo(f, 0)
 }
 
 func (p *peer) open(q request) (r reply, err error) {

@@ -125,7 +125,7 @@ func (r Report) writeLinks(t table) {
 	for _, p := range r.Preempt {
 		t.row(fmt.Sprintf("FLASH behind an attachment, %s bit/s, %.0f ms round trip", number(float64(p.Rate)), p.RTT),
 			fmt.Sprintf("%.2f × (%.0f ms, idle %.0f, one frame %.0f)", p.Ratio, p.Loaded, p.Idle, p.Frame), most(p.Ratio, goalPreempt, " ×"))
-		t.note("medians of %d; worst %.0f ms; attachment of %d MiB; × is (loaded - one frame) / idle", p.Count, p.LoadedMax, p.Attachment>>20)
+		t.note("medians of %d; worst %.0f ms; attachment of %d MiB, link %.0f%% full; × is (loaded - one frame) / idle", p.Count, p.LoadedMax, p.Attachment>>20, 100*p.Share)
 	}
 	for _, c := range r.Reconnect {
 		t.row(fmt.Sprintf("reconnect after %.0f s, %s, worst of %d", c.Cut, c.How, c.Count),
