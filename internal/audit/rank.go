@@ -128,18 +128,9 @@ func (r *ranker) predecessors(l *ranked, visit func(line.Pos)) {
 	}
 	for i, m := range l.marks {
 		if m.Size > 0 {
-			visit(line.Pos{Log: line.Log{Party: other(l.log.Party, i), Gen: m.Gen}, Seq: m.Size - 1})
+			visit(line.Pos{Log: line.Log{Party: wire.Marked(l.log.Party, i), Gen: m.Gen}, Seq: m.Size - 1})
 		}
 	}
-}
-
-// other maps an index into an entry's marks to a party: charter order, the
-// author left out.
-func other(author, i int) int {
-	if i >= author {
-		return i + 1
-	}
-	return i
 }
 
 // circles returns the logs whose next entry waits, through others that are

@@ -126,7 +126,7 @@ func (a *auditor) headOf(s *section) Head {
 	if s.headed {
 		h.Root = s.head.Root.String()
 	}
-	for _, g := range slices.SortedFunc(maps.Keys(s.cosigs), compareLogs) {
+	for _, g := range slices.SortedFunc(maps.Keys(s.cosigs), line.Log.Compare) {
 		c := s.cosigs[g]
 		h.Cosigned = append(h.Cosigned, Cosigned{By: string(a.id.members[g.Party].code), Generation: g.Gen, Size: c.size, Time: c.time})
 	}
@@ -135,10 +135,6 @@ func (a *auditor) headOf(s *section) Head {
 		h.Cosigned = append(h.Cosigned, Cosigned{By: name, Witness: true, Size: c.size, Time: c.time})
 	}
 	return h
-}
-
-func compareLogs(a, b line.Log) int {
-	return cmp.Or(cmp.Compare(a.Party, b.Party), cmp.Compare(a.Gen, b.Gen))
 }
 
 func (a *auditor) counts() []Count {

@@ -223,7 +223,7 @@ func (a *auditor) noteEntry(c *chunk, i *item, n int) {
 func (a *auditor) checkMarks(s *section, seq uint64, marks []wire.Mark) {
 	for j, m := range marks {
 		if f := s.marks[j]; m.Gen < f.Gen || m.Gen == f.Gen && m.Size < f.Size {
-			p := a.id.members[other(s.log.Party, j)].code
+			p := a.id.members[wire.Marked(s.log.Party, j)].code
 			a.found.add(Fault, "marks-shrink", s.place(seq), s.at(seq),
 				"says that %s held %d entries of %s, after an entry that said %d: %s broke the rules of its log, or runs two stations on one key",
 				s.party, m.Size, logName(p, m.Gen), f.Size, s.party)

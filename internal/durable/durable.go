@@ -33,7 +33,7 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 	}
 	// The name itself is data of the folder: without this a crash could bring
 	// the former file back after we said that it was replaced.
-	if err := syncDir(dir); err != nil {
+	if err := SyncDir(dir); err != nil {
 		return fmt.Errorf("write %s: the new file is in place, but may not survive a power cut: %w", path, err)
 	}
 	return nil
@@ -60,8 +60,8 @@ func fill(f *os.File, data []byte, perm fs.FileMode) error {
 	return f.Sync()
 }
 
-// syncDir makes the names in a folder permanent.
-func syncDir(dir string) error {
+// SyncDir makes the names in a folder permanent: files made, renamed or removed.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

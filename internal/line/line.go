@@ -4,6 +4,7 @@
 package line
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -83,18 +84,23 @@ type Log struct {
 	Gen   Generation
 }
 
-// Less orders logs by party, then generation.
-func (l Log) Less(m Log) bool {
-	if l.Party != m.Party {
-		return l.Party < m.Party
-	}
-	return l.Gen < m.Gen
+// Compare orders logs by party, then generation.
+func (l Log) Compare(m Log) int {
+	return cmp.Or(cmp.Compare(l.Party, m.Party), cmp.Compare(l.Gen, m.Gen))
 }
+
+// Less reports whether l comes before m.
+func (l Log) Less(m Log) bool { return l.Compare(m) < 0 }
 
 // Pos is one entry's place: a log and a sequence number in it, from 0.
 type Pos struct {
 	Log
 	Seq uint64
+}
+
+// Compare orders places by log, then sequence number.
+func (p Pos) Compare(q Pos) int {
+	return cmp.Or(p.Log.Compare(q.Log), cmp.Compare(p.Seq, q.Seq))
 }
 
 // Hash is an RFC 6962 leaf or node hash.

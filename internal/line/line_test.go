@@ -1,6 +1,7 @@
 package line
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -137,13 +138,18 @@ func TestPartiesIsASet(t *testing.T) {
 	}
 }
 
-func TestLogsAreOrdered(t *testing.T) {
-	for _, c := range []struct {
-		a, b Log
-		less bool
-	}{{Log{0, 2}, Log{1, 1}, true}, {Log{1, 1}, Log{0, 2}, false}, {Log{1, 1}, Log{1, 2}, true}, {Log{1, 1}, Log{1, 1}, false}} {
-		if c.a.Less(c.b) != c.less {
-			t.Errorf("%v before %v: %v", c.a, c.b, !c.less)
+func TestPlacesAreOrdered(t *testing.T) {
+	rising := []Pos{
+		{Log{0, 1}, 5}, {Log{0, 2}, 0}, {Log{0, 2}, 1}, {Log{1, 1}, 0}, {Log{1, 1}, 9}, {Log{1, 2}, 3}, {Log{2, 1}, 0},
+	}
+	for i, a := range rising {
+		for j, b := range rising {
+			if got := a.Compare(b); got != cmp.Compare(i, j) {
+				t.Errorf("%v, %v: %d", a, b, got)
+			}
+			if less := a.Less(b.Log); less != (i < j && a.Log != b.Log) {
+				t.Errorf("%v before %v: %v", a.Log, b.Log, less)
+			}
 		}
 	}
 }

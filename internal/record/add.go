@@ -133,22 +133,13 @@ func (s *State) rankOf(g line.Log, ls *logState, p pred) (uint64, bool, error) {
 		if m.Size == 0 {
 			continue
 		}
-		r, ok, err := s.rankAt(line.Log{Party: other(g.Party, i), Gen: m.Gen}, m.Size-1)
+		r, ok, err := s.rankAt(line.Log{Party: wire.Marked(g.Party, i), Gen: m.Gen}, m.Size-1)
 		if !ok || err != nil {
 			return 0, false, err
 		}
 		greatest = max(greatest, r)
 	}
 	return greatest + 1, true, nil
-}
-
-// other maps an index into an entry's marks to a party: charter order, the
-// author left out.
-func other(author, i int) int {
-	if i >= author {
-		return i + 1
-	}
-	return i
 }
 
 func (s *State) rankAt(g line.Log, seq uint64) (uint64, bool, error) {

@@ -128,18 +128,8 @@ func (s *shelf) rank(p line.Pos) (uint64, error) {
 	return e.Rank, nil
 }
 
-func comparePos(a, b line.Pos) int {
-	if a.Log != b.Log {
-		if a.Log.Less(b.Log) {
-			return -1
-		}
-		return 1
-	}
-	return int(a.Seq) - int(b.Seq)
-}
-
 func (s *shelf) load() (snap record.Snapshot) {
-	for _, p := range slices.SortedFunc(maps.Keys(s.entries), comparePos) {
+	for _, p := range slices.SortedFunc(maps.Keys(s.entries), line.Pos.Compare) {
 		switch e := s.entries[p]; {
 		case p.Seq >= s.logs[p.Log].Size:
 			snap.Ahead = append(snap.Ahead, e)
@@ -170,7 +160,7 @@ func (s *shelf) ordered() (out []line.Pos) {
 		if ra, rb := s.entries[a].Rank, s.entries[b].Rank; ra != rb {
 			return int(ra) - int(rb)
 		}
-		return comparePos(a, b)
+		return a.Compare(b)
 	})
 	return out
 }

@@ -30,6 +30,15 @@ type Mark struct {
 	Size uint64
 }
 
+// Marked is the party that an entry's i-th mark is about: marks stand in
+// charter order, the author left out.
+func Marked(author, i int) int {
+	if i >= author {
+		return i + 1
+	}
+	return i
+}
+
 type longMark struct {
 	_    struct{} `cbor:",toarray"`
 	Gen  uint32

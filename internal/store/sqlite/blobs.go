@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"herald/internal/durable"
 	"herald/internal/line"
 	"herald/internal/seal"
 )
@@ -237,7 +238,7 @@ func (b *Blobs) Sync(ctx context.Context, root line.Hash) error {
 func (b *Blobs) sync(ctx context.Context, root line.Hash, f *blobFile) error {
 	err := f.f.Sync()
 	if err == nil {
-		err = syncDir(b.dir)
+		err = durable.SyncDir(b.dir)
 	}
 	if err != nil {
 		clear(f.pending)
@@ -313,7 +314,7 @@ func (b *Blobs) Add(ctx context.Context, write func(put func(index uint64, chunk
 		err = os.Rename(tmp.Name(), b.path(info.Root))
 	}
 	if err == nil {
-		err = syncDir(b.dir)
+		err = durable.SyncDir(b.dir)
 	}
 	if err != nil {
 		return seal.BlobInfo{}, explain("keep an attachment", err)
@@ -399,13 +400,4 @@ func (w *writer) markHeld(id int64, chunks map[uint64]struct{}) error {
 		}
 	}
 	return nil
-}
-
-// syncDir makes the names in a folder permanent.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

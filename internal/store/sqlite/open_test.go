@@ -167,15 +167,15 @@ func TestReport(t *testing.T) {
 }
 
 func TestMigrations(t *testing.T) {
-	c, err := openConn(location{filepath.Join(t.TempDir(), fileName), ""})
-	if err == nil {
+	if _, err := openConn(location{filepath.Join(t.TempDir(), fileName), ""}); err == nil {
 		t.Fatal("a file that does not exist was opened")
 	}
 	path := filepath.Join(t.TempDir(), fileName)
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if c, err = openWriter(location{path, ""}); err != nil {
+	c, err := openWriter(location{path, ""})
+	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.close()

@@ -21,11 +21,7 @@ type OrderKey struct {
 func (k OrderKey) unranked() bool { return k.Rank == 0 && k.Pos.Gen != 0 }
 
 func (k OrderKey) compare(m OrderKey) int {
-	return cmp.Or(cmp.Compare(k.Rank, m.Rank), comparePos(k.Pos, m.Pos))
-}
-
-func comparePos(p, q line.Pos) int {
-	return cmp.Or(cmp.Compare(p.Party, q.Party), cmp.Compare(p.Gen, q.Gen), cmp.Compare(p.Seq, q.Seq))
+	return cmp.Or(cmp.Compare(k.Rank, m.Rank), k.Pos.Compare(m.Pos))
 }
 
 // OrderedRow is an entry with its body.
@@ -106,7 +102,7 @@ func (sp spans) ranked(c *conn, after OrderKey, max int) (out []OrderedRow, err 
 func (sp spans) unranked(c *conn, after OrderKey, max int) (out []OrderedRow, err error) {
 	for _, s := range sp.list {
 		from := s.first()
-		switch d := comparePos(line.Pos{Log: s.log, Seq: s.hi}, line.Pos{Log: after.Pos.Log, Seq: after.Pos.Seq >> seqBits}); {
+		switch d := (line.Pos{Log: s.log, Seq: s.hi}).Compare(line.Pos{Log: after.Pos.Log, Seq: after.Pos.Seq >> seqBits}); {
 		case d < 0:
 			continue
 		case d == 0 && after.unranked():
@@ -191,7 +187,7 @@ func (db *DB) ByNumber(ctx context.Context, l line.ID, party int, number uint64)
 	err = db.readLine(ctx, l, "find a message", func(c *conn, sp spans) error {
 		return c.do(`SELECT k FROM bodies INDEXED BY numbered WHERE line = ? AND party = ? AND number = ? AND number <> 0`).
 			int(sp.line).int(int64(party)).uint(number).each(func(s *stmt) {
-			if p := sp.pos(s.ColumnInt64(0)); !ok || comparePos(p, at) < 0 {
+			if p := sp.pos(s.ColumnInt64(0)); !ok || p.Compare(at) < 0 {
 				at, ok = p, true
 			}
 		})

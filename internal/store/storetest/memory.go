@@ -188,15 +188,15 @@ func (m *Memory) Load(ctx context.Context, l line.ID) (record.Snapshot, error) {
 		}
 	}
 	slices.SortFunc(snap.Keys, func(a, b record.ReceiveKey) int {
-		return cmp.Or(compareLogs(a.Log, b.Log), cmp.Compare(a.Index, b.Index))
+		return cmp.Or(a.Log.Compare(b.Log), cmp.Compare(a.Index, b.Index))
 	})
 	if len(ml.segments) > 0 {
 		newest := slices.Max(slices.Collect(maps.Keys(ml.segments)))
 		snap.Segments = []record.Segment{ml.segments[newest]}
 	}
 	slices.SortStableFunc(snap.Queue, func(a, b record.Queued) int { return cmp.Compare(b.Precedence, a.Precedence) })
-	slices.SortFunc(snap.Waiting, func(a, b record.Entry) int { return comparePos(a.Pos, b.Pos) })
-	slices.SortFunc(snap.Ahead, func(a, b record.Entry) int { return comparePos(a.Pos, b.Pos) })
+	slices.SortFunc(snap.Waiting, func(a, b record.Entry) int { return a.Pos.Compare(b.Pos) })
+	slices.SortFunc(snap.Ahead, func(a, b record.Entry) int { return a.Pos.Compare(b.Pos) })
 	return snap, ctx.Err()
 }
 
@@ -245,7 +245,7 @@ func (m *Memory) stretch(ctx context.Context, l line.ID, log line.Log, first uin
 			out = append(out, e)
 		}
 	}
-	slices.SortFunc(out, func(a, b record.Entry) int { return comparePos(a.Pos, b.Pos) })
+	slices.SortFunc(out, func(a, b record.Entry) int { return a.Pos.Compare(b.Pos) })
 	return out[:min(len(out), max)], ctx.Err()
 }
 

@@ -112,16 +112,16 @@ func plain[T any](v T) any {
 	if !ok {
 		return v
 	}
-	slices.SortFunc(snap.Logs, func(a, b record.Log) int { return compareLogs(a.Log, b.Log) })
-	slices.SortFunc(snap.Ahead, func(a, b record.Entry) int { return comparePos(a.Pos, b.Pos) })
-	slices.SortFunc(snap.Waiting, func(a, b record.Entry) int { return comparePos(a.Pos, b.Pos) })
-	slices.SortFunc(snap.Pending, comparePos)
-	slices.SortFunc(snap.Heads, func(a, b record.Head) int { return compareLogs(a.Log, b.Log) })
+	slices.SortFunc(snap.Logs, func(a, b record.Log) int { return a.Log.Compare(b.Log) })
+	slices.SortFunc(snap.Ahead, func(a, b record.Entry) int { return a.Pos.Compare(b.Pos) })
+	slices.SortFunc(snap.Waiting, func(a, b record.Entry) int { return a.Pos.Compare(b.Pos) })
+	slices.SortFunc(snap.Pending, line.Pos.Compare)
+	slices.SortFunc(snap.Heads, func(a, b record.Head) int { return a.Log.Compare(b.Log) })
 	slices.SortFunc(snap.Cosigs, func(a, b record.Cosig) int {
-		return cmp.Or(compareLogs(a.Log, b.Log), compareLogs(a.Signer, b.Signer))
+		return cmp.Or(a.Log.Compare(b.Log), a.Signer.Compare(b.Signer))
 	})
 	slices.SortFunc(snap.Epochs, func(a, b record.Epoch) int {
-		return cmp.Or(compareLogs(a.Log, b.Log), cmp.Compare(a.Base, b.Base))
+		return cmp.Or(a.Log.Compare(b.Log), cmp.Compare(a.Base, b.Base))
 	})
 	fields := map[string]string{}
 	for v := reflect.ValueOf(snap); len(fields) < v.NumField(); {
@@ -129,12 +129,4 @@ func plain[T any](v T) any {
 		fields[v.Type().Field(i).Name] = fmt.Sprintf("%x", v.Field(i))
 	}
 	return fields
-}
-
-func compareLogs(a, b line.Log) int {
-	return cmp.Or(cmp.Compare(a.Party, b.Party), cmp.Compare(a.Gen, b.Gen))
-}
-
-func comparePos(a, b line.Pos) int {
-	return cmp.Or(compareLogs(a.Log, b.Log), cmp.Compare(a.Seq, b.Seq))
 }
