@@ -378,7 +378,6 @@ type Peer struct {
 	hailed   bool // our hello is on its way
 	ready    bool // its hello came and fits
 	theirs   map[line.Log]*held
-	cards    map[line.Party]uint32
 	sent     map[line.Pos]struct{} // urgent ones sent ahead of the rest
 	eager    bool                  // catching up from the store
 	taken    int                   // entries that came and were new

@@ -20,17 +20,16 @@ import (
 // the folder: what a party does that tells two stories.
 func (n *node) twin() *node {
 	n.w.t.Helper()
-	two := *n
-	two.name = n.name + "'"
+	two := &node{w: n.w, name: n.name + "'", self: n.self, root: n.root, keys: n.keys, officers: n.officers, blobs: n.blobs, rang: n.rang}
 	two.store = n.store.copy(n.w.t, n.store.now())
 	two.over = two.store
 	two.anchor = newFakeAnchor()
-	two.cards = newCards(n.w.t, &two)
+	two.cards = newCards(n.w.t, two)
 	for _, m := range n.w.nodes {
 		two.cards.add(m.cards.note(m.root.Party))
 	}
 	two.open()
-	return &two
+	return two
 }
 
 // proven fails unless the node keeps proof of two histories of the log that

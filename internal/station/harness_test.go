@@ -35,7 +35,6 @@ type party struct {
 	failures chan string            // what the station logs as an error
 	stop     context.CancelFunc
 	done     chan struct{}
-	addr     <-chan string // where it listens
 }
 
 func check(t *testing.T, err error) {

@@ -17,7 +17,7 @@ import (
 
 // against runs a connection whose peer is the given function, in fake time,
 // and returns how Run ended. The peer's side stays open until then.
-func against(t *testing.T, l *bearertest.Link, peer func(c net.Conn)) (err error, took time.Duration) {
+func against(t *testing.T, l *bearertest.Link, peer func(c net.Conn)) (took time.Duration, err error) {
 	t.Helper()
 	near, far := net.Pipe()
 	c := newConn(near, near, bearer.Peer{}, false, idleAfter, newPool())
@@ -28,7 +28,7 @@ func against(t *testing.T, l *bearertest.Link, peer func(c net.Conn)) (err error
 	took = time.Since(began)
 	far.Close()
 	<-done
-	return err, took
+	return took, err
 }
 
 // swallow reads and forgets.
@@ -55,7 +55,7 @@ func TestBrokenPeersEndTheConnection(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				err, _ := against(t, bearertest.NewLink(), func(c net.Conn) {
+				_, err := against(t, bearertest.NewLink(), func(c net.Conn) {
 					go swallow(c)
 					_, _ = c.Write(tc.bytes)
 				})
@@ -71,7 +71,7 @@ func TestControlFloodEndsTheConnection(t *testing.T) {
 	for _, kind := range []uint8{kindPing, 77} {
 		synctest.Test(t, func(t *testing.T) {
 			sent := 0
-			err, _ := against(t, bearertest.NewLink(), func(c net.Conn) {
+			_, err := against(t, bearertest.NewLink(), func(c net.Conn) {
 				go swallow(c)
 				for ; sent < 10_000; sent++ {
 					if _, err := c.Write(appendControl(nil, control{kind: kind, number: uint64(sent + 1)})); err != nil {
@@ -106,7 +106,7 @@ func TestUnknownControlFramesAreLetPass(t *testing.T) {
 
 func TestSilentPeerIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		err, took := against(t, bearertest.NewLink(), swallow)
+		took, err := against(t, bearertest.NewLink(), swallow)
 		if !errors.Is(err, bearer.ErrLost) || !strings.Contains(err.Error(), "nothing heard") {
 			t.Errorf("Run ended with %v", err)
 		}
@@ -118,7 +118,7 @@ func TestSilentPeerIsGivenUp(t *testing.T) {
 
 func TestPeerThatTakesNothingIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		err, took := against(t, bearertest.NewLink(), func(net.Conn) {})
+		took, err := against(t, bearertest.NewLink(), func(net.Conn) {})
 		if !errors.Is(err, bearer.ErrLost) || !strings.Contains(err.Error(), "takes no more") {
 			t.Errorf("Run ended with %v", err)
 		}
@@ -131,7 +131,7 @@ func TestPeerThatTakesNothingIsGivenUp(t *testing.T) {
 func TestPeerThatSendsButNeverAnswersIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bearertest.NewLink()
-		err, took := against(t, l, func(c net.Conn) {
+		took, err := against(t, l, func(c net.Conn) {
 			go swallow(c)
 			for {
 				if _, err := c.Write(appendFrame(nil, []byte("chatter"))); err != nil {
@@ -151,7 +151,7 @@ func TestPeerThatSendsButNeverAnswersIsGivenUp(t *testing.T) {
 
 func TestFrameThatDribblesInIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		err, took := against(t, bearertest.NewLink(), func(c net.Conn) {
+		took, err := against(t, bearertest.NewLink(), func(c net.Conn) {
 			go swallow(c)
 			for _, b := range appendFrame(nil, make([]byte, bearer.MaxFrame)) {
 				if _, err := c.Write([]byte{b}); err != nil {
