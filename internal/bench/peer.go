@@ -134,39 +134,25 @@ func (p *peer) open(q request) (r reply, err error) {
 	}
 	o := options(q.Dir, "127.0.0.1:0", nil, p.warnings)
 	o.Now = func() time.Time { return time.Now().Add(time.Duration(p.ahead.Load()) * time.Second) }
+	listening := make(chan string, 1)
+	o.Listening = func(a net.Addr) { listening <- a.String() }
 	if p.st, err = station.Open(p.ctx, o); err != nil {
 		return r, err
 	}
 	p.ends = append(p.ends, func() { p.st.Close() })
 	failed := make(chan error, 1)
 	p.wg.Go(func() { failed <- p.st.Serve(p.ctx) })
-	addr, err := listening(p.ctx, p.st, failed)
-	if err != nil {
-		return r, err
+	select {
+	case r.Addr = <-listening:
+	case err := <-failed:
+		return r, errors.Join(errors.New("the station does not serve"), err)
+	case <-p.ctx.Done():
+		return r, p.ctx.Err()
 	}
-	r.Addr = addr
 	if len(q.Key) > 0 {
 		r.Echo, err = p.echo(q)
 	}
 	return r, err
-}
-
-// listening waits until a station's listener stands.
-func listening(ctx context.Context, st *station.Station, failed <-chan error) (string, error) {
-	t := time.NewTicker(time.Millisecond)
-	defer t.Stop()
-	for {
-		if a := st.Addr(); a != nil {
-			return a.String(), nil
-		}
-		select {
-		case err := <-failed:
-			return "", errors.Join(errors.New("the station does not serve"), err)
-		case <-ctx.Done():
-			return "", ctx.Err()
-		case <-t.C:
-		}
-	}
 }
 
 // echo gives every frame of the bare bearer back at once.

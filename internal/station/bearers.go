@@ -33,9 +33,6 @@ func (s *Station) Serve(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("cannot listen for the other parties on %s: %w: choose another address with --listen", s.o.Listen, err)
 		}
-		s.mu.Lock()
-		s.listen = ln
-		s.mu.Unlock()
 		if s.o.Listening != nil {
 			s.o.Listening(ln.Addr())
 		}
@@ -115,15 +112,4 @@ func (s *Station) handle(ctx context.Context, bc bearer.Conn) {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		s.o.Log.Info("a connection ended", "bearer", name, "party", string(party), "reason", err)
 	}
-}
-
-// Addr returns where the station listens; nil before Serve, or when it does
-// not.
-func (s *Station) Addr() net.Addr {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.listen == nil {
-		return nil
-	}
-	return s.listen.Addr()
 }

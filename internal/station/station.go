@@ -57,7 +57,6 @@ type Station struct {
 	lines   map[line.ID]*session.Line
 	conns   map[*session.Conn]*carried
 	serving bool
-	listen  net.Listener
 	dials   map[line.Party]string // last error of dialling a party
 }
 
