@@ -14,7 +14,6 @@ import (
 type runner interface {
 	control.Service
 	Serve(ctx context.Context) error
-	Addr() net.Addr
 	Close() error
 }
 
@@ -25,6 +24,7 @@ func (a *app) openStation(ctx context.Context, s config.Settings, log *slog.Logg
 	}
 	return station.Open(ctx, station.Options{
 		Dir: string(a.Dir), Listen: s.Listen, Peers: s.Peers, Alert: s.Alert.Command, Log: log,
+		Listening: func(at net.Addr) { log.Info("listening", "address", at.String()) },
 		Passphrase: func(string) ([]byte, error) {
 			p, err := a.passphrase(stationSecret(), false)
 			return []byte(p), err
