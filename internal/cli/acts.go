@@ -15,8 +15,8 @@ type actFlags struct {
 	lineFlag
 	officerFlags
 	wordFlags
-	Precedence string   `help:"flash, immediate, priority or routine (default: that of the entry)."`
-	Marking    string   `help:"real, exercise or test (default: that of the entry)."`
+	Precedence string   `placeholder:"PRECEDENCE" help:"flash, immediate, priority or routine (default: that of the entry)."`
+	Marking    string   `placeholder:"MARKING" help:"real, exercise or test (default: that of the entry)."`
 	Entry      []string `arg:"" name:"entry" help:"The entry that it is about, such as \"US 0598\", US0598 or US#12, then the words, if any; - takes them from the standard input."`
 }
 
@@ -24,7 +24,11 @@ type actFlags struct {
 func (f *actFlags) act(ctx context.Context, a *app, kind string, needsText bool) error {
 	return a.speak(ctx, f.lineFlag, f.officerFlags, f.wordFlags, func(s control.Service, l control.LineInfo) (r control.DraftRequest, err error) {
 		entry, rest := takeEntry(f.Entry, l.Parties)
-		if r.Text, err = a.text(rest, needsText && len(f.Attach) == 0); err != nil {
+		w := unasked
+		if needsText {
+			w = f.words()
+		}
+		if r.Text, err = a.text(rest, w); err != nil {
 			return r, err
 		}
 		it, err := findItem(ctx, s, l, entry)
@@ -152,7 +156,7 @@ func (c *holdCmd) Run(ctx context.Context, a *app) error { return c.act(ctx, a, 
 type answerCmd struct{ actFlags }
 
 func (answerCmd) Help() string {
-	return "Example:\n  herald answer --dir us --as us-release-1 CN 0012 \"text\""
+	return "Needs as many officers as a message of its precedence, by default that of the entry. Where that is more than one, it waits as a draft for the others.\n\nExample:\n  herald answer --dir us --as us-release-1 CN 0012 \"text\""
 }
 
 func (c *answerCmd) Run(ctx context.Context, a *app) error { return c.act(ctx, a, "answer", true) }
@@ -160,7 +164,7 @@ func (c *answerCmd) Run(ctx context.Context, a *app) error { return c.act(ctx, a
 type declineCmd struct{ actFlags }
 
 func (declineCmd) Help() string {
-	return "Says, by signature, that there will be no answer; other than silence, nobody can take it for a broken line.\n\nExample:\n  herald decline --dir us --as us-release-1 CN 0012 \"reason\""
+	return "Says, by signature, that there will be no answer; unlike silence, nobody can take it for a broken line.\n\nExample:\n  herald decline --dir us --as us-release-1 CN 0012 \"reason\""
 }
 
 func (c *declineCmd) Run(ctx context.Context, a *app) error { return c.act(ctx, a, "decline", true) }
@@ -176,7 +180,7 @@ func (c *correctCmd) Run(ctx context.Context, a *app) error { return c.act(ctx, 
 type queryCmd struct{ actFlags }
 
 func (queryCmd) Help() string {
-	return "Asks what the other party meant.\n\nExample:\n  herald query --dir us --as us-watch-1 CN 0012 \"which vessel?\""
+	return "A message of its own, which neither answers the entry nor holds it: what was due stays due.\n\nExample:\n  herald query --dir us --as us-watch-1 CN 0012 \"which vessel?\""
 }
 
 func (c *queryCmd) Run(ctx context.Context, a *app) error { return c.act(ctx, a, "query", true) }
@@ -198,11 +202,11 @@ type serviceCmd struct {
 }
 
 func (serviceCmd) Help() string {
-	return "Operators' talk about the line itself, kept apart from messages.\n\nExample:\n  herald service --dir us --as us-watch-1 --marking test \"radio check at 1200Z\""
+	return "For operators: nothing in it counts as a word between the parties, and nobody owes an answer.\n\nExample:\n  herald service --dir us --as us-watch-1 --marking test \"radio check at 1200Z\""
 }
 
 func (c *serviceCmd) Run(ctx context.Context, a *app) error {
-	text, err := a.text(c.Text, true)
+	text, err := a.text(c.Text, needed)
 	if err != nil {
 		return err
 	}
@@ -217,7 +221,7 @@ func (c *serviceCmd) Run(ctx context.Context, a *app) error {
 
 type readCmd struct {
 	lineFlag
-	officerFlags
+	asFlag
 	JSON  bool     `help:"Print JSON."`
 	Entry []string `arg:"" name:"entry" help:"The entry, such as \"CN 0012\", CN0012 or CN#12."`
 }
@@ -227,7 +231,7 @@ func (readCmd) Help() string {
 }
 
 func (c *readCmd) Run(ctx context.Context, a *app) error {
-	code, err := c.officerFlags.code(a)
+	code, err := c.asFlag.code(a)
 	if err != nil {
 		return err
 	}
@@ -262,7 +266,7 @@ type watchCmd struct {
 
 type watchFlags struct {
 	lineFlag
-	officerFlags
+	asFlag
 }
 
 type watchOn struct{ watchFlags }
@@ -277,7 +281,7 @@ func (c *watchOn) Run(ctx context.Context, a *app) error  { return c.attend(ctx,
 func (c *watchOff) Run(ctx context.Context, a *app) error { return c.attend(ctx, a, false) }
 
 func (f watchFlags) attend(ctx context.Context, a *app, on bool) error {
-	code, err := f.officerFlags.code(a)
+	code, err := f.asFlag.code(a)
 	if err != nil {
 		return err
 	}

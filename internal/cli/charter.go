@@ -21,7 +21,7 @@ import (
 
 type charterDraft struct {
 	With  []string `required:"" placeholder:"CODE" help:"The other parties; their cards must be held."`
-	Title string   `help:"The line's title (default: \"Line between …\")."`
+	Title string   `placeholder:"TEXT" help:"The line's title (default: \"Line between …\")."`
 	termFlags
 }
 

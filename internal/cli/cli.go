@@ -115,9 +115,9 @@ func Main() int {
 	return run(ctx, newApp(), os.Args[1:])
 }
 
-func run(ctx context.Context, a *app, args []string) int {
-	var c commands
-	k, err := kong.New(&c,
+// parser reads a command line into c.
+func parser(ctx context.Context, c *commands, a *app) (*kong.Kong, error) {
+	return kong.New(c,
 		kong.Name("herald"),
 		kong.Description("A line of communication that stays open between parties that do not trust each other."),
 		kong.Writers(a.out, a.errs),
@@ -125,6 +125,11 @@ func run(ctx context.Context, a *app, args []string) int {
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(a),
 	)
+}
+
+func run(ctx context.Context, a *app, args []string) int {
+	var c commands
+	k, err := parser(ctx, &c, a)
 	if err != nil {
 		return a.fail(err, 2)
 	}
@@ -133,7 +138,7 @@ func run(ctx context.Context, a *app, args []string) int {
 	}
 	kctx, err := k.Parse(flagsFirst(k.Model.Node, args))
 	if err != nil {
-		return a.fail(fmt.Errorf("%s; see \"herald%s --help\"", strings.Replace(err.Error(), `expected string value but got "EOL" (<EOL>)`, "its value is missing", 1), verb(kctx, err)), 2)
+		return a.fail(fmt.Errorf("%s; see \"herald%s --help\"", plainly(err), verb(kctx, err)), 2)
 	}
 	a.globals = c.globals
 	err = kctx.Run()
@@ -164,6 +169,11 @@ func verb(kctx *kong.Context, err error) string {
 		}
 	}
 	return s
+}
+
+// plainly puts into plain words what the parser says in its own.
+func plainly(err error) string {
+	return strings.Replace(err.Error(), `expected string value but got "EOL" (<EOL>)`, "its value is missing", 1)
 }
 
 // fail prints an error as one line.

@@ -122,7 +122,7 @@ type courierImport struct {
 }
 
 func (courierImport) Help() string {
-	return "Example:\n  herald courier import --dir cn /media/stick/us.courier*"
+	return "Takes what is new and says how much that was. To take a piece again is harmless; a damaged one is named, to be copied again.\n\nExample:\n  herald courier import --dir cn /media/stick/us.courier*"
 }
 
 func (c *courierImport) Run(ctx context.Context, a *app) error {

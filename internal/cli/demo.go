@@ -18,6 +18,10 @@ type demoCmd struct {
 	Network demoNetwork `cmd:"" hidden:"" help:"The network between the demo's stations."`
 }
 
+func (demoCmd) Help() string {
+	return `Takes the flags of "herald demo run", which it runs: --keep leaves the stations running, --json prints one JSON object.`
+}
+
 type demoRun struct {
 	Keep bool `help:"Leave the stations running, and their folder; says how to talk to them and how to stop them."`
 	JSON bool `help:"Print one JSON object at the end, and nothing else."`

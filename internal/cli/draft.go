@@ -10,7 +10,7 @@ import (
 
 type draftCmd struct {
 	lineFlag
-	officerFlags
+	asFlag
 	messageFlags
 	wordFlags
 	Text []string `arg:"" optional:"" help:"The words (default: from the standard input)."`
@@ -24,11 +24,11 @@ Example:
 }
 
 func (c *draftCmd) Run(ctx context.Context, a *app) error {
-	code, err := c.officerFlags.code(a)
+	code, err := c.asFlag.code(a)
 	if err != nil {
 		return err
 	}
-	text, err := a.text(c.Text, len(c.Attach) == 0)
+	text, err := a.text(c.Text, c.words())
 	if err != nil {
 		return err
 	}

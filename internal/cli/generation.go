@@ -188,7 +188,7 @@ func (c *generationSpare) Run(a *app) error {
 type generationUse struct{}
 
 func (generationUse) Help() string {
-	return `Stop serving first.
+	return `Opens what "herald generation spare" signed. It names no closings, for they were not known then. Stop serving first.
 
 Example:
   herald generation use --dir us`

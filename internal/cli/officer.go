@@ -15,14 +15,19 @@ import (
 	"herald/internal/store/folder"
 )
 
-// officerFlags say who acts, and where the key lies.
+// asFlag says who acts.
+type asFlag struct {
+	As string `required:"" placeholder:"OFFICER" help:"The officer who acts: a code such as us-watch-1, or a role when one officer here has it."`
+}
+
+// officerFlags say who signs, and where the key lies.
 type officerFlags struct {
-	As  string `required:"" placeholder:"OFFICER" help:"The officer who acts: a code such as us-watch-1, or a role when one officer here has it."`
+	asFlag
 	Key string `placeholder:"FILE" help:"The officer's key file (default: in the party's folder)."`
 }
 
 // code finds the officer who is meant.
-func (o officerFlags) code(a *app) (line.Officer, error) {
+func (o asFlag) code(a *app) (line.Officer, error) {
 	own, err := folder.Own(a.Dir)
 	if err != nil {
 		return "", err

@@ -15,7 +15,7 @@ import (
 
 type partyNew struct {
 	Code    string   `required:"" placeholder:"CODE" help:"The party's code: 2 to 8 capital letters and digits."`
-	Name    string   `required:"" help:"The party's full name, as it stands on its card."`
+	Name    string   `required:"" placeholder:"TEXT" help:"The party's full name, as it stands on its card."`
 	Lang    []string `default:"en" placeholder:"TAG" help:"The party's languages, the preferred first, such as en or zh-Hans (default: en)."`
 	Station string   `default:"main" help:"The station's name on the card."`
 	Days    int      `default:"730" help:"How long the station's keys are certified, in days (default ${default})."`

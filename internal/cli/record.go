@@ -161,7 +161,7 @@ func printLine(w io.Writer, it control.Item) error {
 // hidden reports whether an entry shows on others' ladders only.
 func hidden(kind string) bool {
 	switch kind {
-	case "epoch", "got", "alerted", "read", "blob-got", "reseal", "card":
+	case "epoch", "got", "alerted", "read", "blob-got", "unreadable", "reseal", "card":
 		return true
 	}
 	return false

@@ -10,7 +10,7 @@ import (
 type releaseCmd struct {
 	officerFlags
 	Draft      uint64 `arg:"" help:"The draft's number."`
-	Precedence string `help:"Release at another precedence than it was drafted with; signatures given before no longer count."`
+	Precedence string `placeholder:"PRECEDENCE" help:"Release at another precedence than it was drafted with; signatures given before no longer count."`
 	JSON       bool   `help:"Print JSON."`
 }
 

@@ -51,7 +51,7 @@ func (r rootFlag) open(a *app) (*keys.Root, error) {
 
 // costFlag is the work that guessing a new key's passphrase takes.
 type costFlag struct {
-	ScryptCost int `default:"18" placeholder:"N" help:"Work to try one passphrase, as a power of two: 10 to 20 (default ${default}). Lower only for passphrases made by a machine with at least 128 bits."`
+	ScryptCost int `default:"18" env:"HERALD_SCRYPT_COST" placeholder:"N" help:"Work to try one passphrase, as a power of two: 10 to 20 (default ${default}). Lower only for passphrases made by a machine with at least 128 bits."`
 }
 
 // checkNew refuses to write over a key.

@@ -15,7 +15,7 @@ import (
 type saveCmd struct {
 	lineFlag
 	Out   string   `short:"o" placeholder:"FILE" help:"Where to write it (default: its name, in the current folder); - for the standard output."`
-	Name  string   `help:"Which attachment, when there are several."`
+	Name  string   `placeholder:"NAME" help:"Which attachment, when there are several."`
 	Entry []string `arg:"" name:"entry" help:"The entry that it is attached to, such as \"CN 0012\"."`
 }
 

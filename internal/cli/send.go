@@ -22,7 +22,7 @@ Example:
 }
 
 func (c *sendCmd) Run(ctx context.Context, a *app) error {
-	text, err := a.text(c.Text, len(c.Attach) == 0)
+	text, err := a.text(c.Text, c.words())
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ import (
 
 // lineFlag says which line is meant.
 type lineFlag struct {
-	Line string `placeholder:"ID" help:"The line, by a beginning of its name that no other line has; may be left out when there is one line."`
+	Line string `placeholder:"ID" help:"The line, by a beginning of its name or of its title that no other line has; may be left out when there is one line."`
 }
 
 // find returns the line that is meant.
@@ -35,7 +35,7 @@ func (f lineFlag) find(ctx context.Context, s control.Service) (control.LineInfo
 	var names []string
 	for _, l := range st.Lines {
 		names = append(names, l.ID.Short()+" ("+safe(l.Title)+")")
-		if strings.HasPrefix(l.Line, strings.ToLower(f.Line)) {
+		if want := strings.ToLower(f.Line); strings.HasPrefix(l.Line, want) || strings.HasPrefix(strings.ToLower(l.Title), want) {
 			match = append(match, l)
 		}
 	}
@@ -47,15 +47,15 @@ func (f lineFlag) find(ctx context.Context, s control.Service) (control.LineInfo
 	case f.Line == "":
 		return control.LineInfo{}, fmt.Errorf("there is more than one line, so say which with --line: %s", strings.Join(names, ", "))
 	case len(match) == 0:
-		return control.LineInfo{}, fmt.Errorf("no line's name begins with %q: there is %s", f.Line, strings.Join(names, ", "))
+		return control.LineInfo{}, fmt.Errorf("no line's name or title begins with %q: there is %s", f.Line, strings.Join(names, ", "))
 	}
-	return control.LineInfo{}, fmt.Errorf("more than one line's name begins with %q: %s", f.Line, strings.Join(names, ", "))
+	return control.LineInfo{}, fmt.Errorf("more than one line's name or title begins with %q: %s", f.Line, strings.Join(names, ", "))
 }
 
 // wordFlags are what goes with words of every kind.
 type wordFlags struct {
 	Lang     string   `placeholder:"TAG" help:"The text's language (default: the party's first)."`
-	Subject  string   `help:"A subject."`
+	Subject  string   `placeholder:"TEXT" help:"A subject, as other parties will see it above the text."`
 	AnswerBy string   `placeholder:"TIME" help:"Asks for the answer, or says when one's own comes, by a time such as 2026-11-23T21:00Z, or in a while such as 90m."`
 	Attach   []string `placeholder:"FILE" sep:"none" help:"Attach a file; it travels sealed, apart from the text, and never delays it."`
 	Form     string   `placeholder:"SHA256" help:"The agreed form that the text fills, by its hash in the charter."`
@@ -65,8 +65,8 @@ type wordFlags struct {
 
 // messageFlags are what goes with a message.
 type messageFlags struct {
-	Precedence string   `default:"routine" help:"flash, immediate, priority or routine (default ${default})."`
-	Marking    string   `required:"" help:"real, exercise or test: never left to be guessed."`
+	Precedence string   `default:"routine" placeholder:"PRECEDENCE" help:"flash, immediate, priority or routine (default ${default})."`
+	Marking    string   `required:"" placeholder:"MARKING" help:"real, exercise or test: never left to be guessed."`
 	To         []string `placeholder:"CODE" help:"Parties who owe the steps (default: all others)."`
 	Info       []string `placeholder:"CODE" help:"Parties who are told."`
 	Ref        []string `placeholder:"ENTRY" sep:"none" help:"An earlier entry that it refers to, such as \"US 0598\"."`
@@ -125,10 +125,19 @@ func parseWhen(s string, now time.Time) (int64, error) {
 	return 0, fmt.Errorf("time %q: want one such as 2026-11-23T21:00Z, or a while such as 90m", s)
 }
 
+// wanted says how words are looked for when none are among the arguments.
+type wanted int
+
+const (
+	needed   wanted = iota // on the standard input
+	optional               // there too, unless it is a terminal: an attachment may go alone
+	unasked                // nowhere: the act says enough
+)
+
 // text takes a message's words from the arguments, or from the standard input.
-func (a *app) text(args []string, needed bool) (string, error) {
+func (a *app) text(args []string, w wanted) (string, error) {
 	text := strings.Join(args, " ")
-	if len(args) == 0 && !needed {
+	if len(args) == 0 && (w == unasked || w == optional && a.terminal) {
 		return "", nil
 	}
 	if len(args) == 0 || len(args) == 1 && args[0] == "-" {
@@ -144,10 +153,18 @@ func (a *app) text(args []string, needed bool) (string, error) {
 	if err := wire.CheckText(text, wire.MaxText); err != nil {
 		return "", fmt.Errorf("not sent: %w", err)
 	}
-	if strings.TrimSpace(text) == "" && needed {
+	if strings.TrimSpace(text) == "" && w == needed {
 		return "", errors.New("there is no text: give it as an argument or on the standard input")
 	}
 	return text, nil
+}
+
+// words says whether a message needs a text.
+func (f wordFlags) words() wanted {
+	if len(f.Attach) > 0 {
+		return optional
+	}
+	return needed
 }
 
 // attach seals files for a draft.
