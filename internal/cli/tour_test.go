@@ -140,7 +140,8 @@ func TestTour(t *testing.T) {
 	}
 }
 
-// TestTourVerbs holds the tour to using every verb.
+// TestTourVerbs holds the tour to using every verb, and every verb's help to
+// an example.
 func TestTourVerbs(t *testing.T) {
 	text, err := os.ReadFile("../../docs/tour.md")
 	if err != nil {
@@ -160,6 +161,9 @@ func TestTourVerbs(t *testing.T) {
 	}
 	for _, leaf := range k.Model.Leaves(true) {
 		verb := strings.TrimSuffix(leaf.Path(), " run")
+		if !strings.Contains(leaf.Detail, "Example:\n  herald "+verb) {
+			t.Errorf("the help of herald %s has no example", verb)
+		}
 		if verb == "demo" || verb == "bench" {
 			continue
 		}

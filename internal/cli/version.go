@@ -4,6 +4,8 @@ import "runtime/debug"
 
 type versionCmd struct{}
 
+func (versionCmd) Help() string { return "Example:\n  herald version" }
+
 func (versionCmd) Run(a *app) error {
 	v := "(not built from a release)"
 	if b, ok := debug.ReadBuildInfo(); ok {
