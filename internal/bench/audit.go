@@ -23,7 +23,8 @@ type Audit struct {
 	Deep       float64 `json:"deep_signatures_s"` // every entry's signature
 	VerifyRate float64 `json:"verify_per_s"`      // the machine's own, on all cores
 	Ratio      float64 `json:"deep_ratio"`        // of the two
-	PeakHeap   uint64  `json:"peak_heap_bytes"`   // while auditing
+	CPURatio   float64 `json:"deep_cpu_ratio"`    // the same by processor time, whatever else the machine does
+	PeakHeap   uint64  `json:"peak_heap_bytes"`   // while auditing, above what was in use before
 }
 
 // rateTime is for how long the machine's own rate is measured, before and
@@ -53,18 +54,23 @@ func (r *run) audit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	cpu := processorTime()
 	deep, signatures, err := auditOnce(ctx, path, x.Entries, true)
 	if err != nil {
 		return err
 	}
+	cpu = processorTime() - cpu
 	after, err := verifyRate(rateTime)
 	if err != nil {
 		return err
 	}
 	x.PeakHeap = peak()
 	x.PerSecond = float64(x.Entries) / plain.Seconds()
-	x.Deep, x.VerifyRate = float64(signatures)/deep.Seconds(), (before+after)/2
+	x.Deep, x.VerifyRate = float64(signatures)/deep.Seconds(), (before.wall+after.wall)/2
 	x.Ratio = x.Deep / x.VerifyRate
+	if cpu > 0 {
+		x.CPURatio = float64(signatures) / cpu.Seconds() / ((before.cpu + after.cpu) / 2)
+	}
 	r.out.Audit, r.out.AuditEntriesPerS, r.out.AuditDeepRatio = x, x.PerSecond, x.Ratio
 	return nil
 }
@@ -102,20 +108,22 @@ func auditOnce(ctx context.Context, path string, n int, deep bool) (time.Duratio
 	return time.Since(began), rep.Signatures, nil
 }
 
-// watchHeap samples the heap until the returned function gives the greatest
-// value seen.
+// watchHeap samples the heap until the returned function says by how much it
+// rose.
 func watchHeap(ctx context.Context) func() uint64 {
 	runtime.GC()
+	runtime.GC()
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan uint64, 1)
+	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(s)
+	first, rose := s[0].Value.Uint64(), make(chan uint64, 1)
 	go func() {
-		var most uint64
-		s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		most := first
 		for err := error(nil); err == nil; err = wait(ctx, 20*time.Millisecond) {
 			metrics.Read(s)
 			most = max(most, s[0].Value.Uint64())
 		}
-		done <- most
+		rose <- most - first
 	}()
-	return func() uint64 { cancel(); return <-done }
+	return func() uint64 { cancel(); return <-rose }
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -40,36 +41,59 @@ func slowLinks() []linksim.Config {
 }
 
 // preempt measures all slow links side by side: they wait more than they work.
+// Making the attachments is work, so that is done before.
 func (r *run) preempt(ctx context.Context) error {
 	links := slowLinks()[:r.size.links]
 	r.out.Preempt = make([]Preempt, len(links))
+	pairs, blobs := make([]*pair, len(links)), make([]control.Attachment, len(links))
+	defer func() {
+		for _, p := range pairs {
+			if p != nil {
+				p.close()
+			}
+		}
+	}()
+	err := sideBySide(links, func(i int, cfg linksim.Config) (err error) {
+		r.say("preemption: FLASH at %d bit/s, first idle, then behind an attachment of %d MiB", cfg.Rate, r.size.attachment>>20)
+		p, err := r.newPair(ctx, pairing{name: fmt.Sprintf("preempt-%d", cfg.Rate), lines: []int{1}, sim: &cfg})
+		if err != nil {
+			return err
+		}
+		pairs[i] = p
+		blobs[i], err = p.attachment(ctx, p.lines[0], r.size.attachment)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = sideBySide(links, func(i int, cfg linksim.Config) (err error) {
+		r.out.Preempt[i], err = r.preemptOn(ctx, pairs[i], cfg, blobs[i])
+		return err
+	})
+	for _, x := range r.out.Preempt {
+		r.out.PreemptRatio = max(r.out.PreemptRatio, x.Ratio)
+	}
+	return err
+}
+
+// sideBySide does the same on all links at once.
+func sideBySide(links []linksim.Config, f func(int, linksim.Config) error) error {
 	errs := make([]error, len(links))
 	var wg sync.WaitGroup
 	for i, cfg := range links {
-		wg.Go(func() { r.out.Preempt[i], errs[i] = r.preemptOn(ctx, cfg) })
+		wg.Go(func() {
+			if err := f(i, cfg); err != nil {
+				errs[i] = fmt.Errorf("at %d bit/s: %w", cfg.Rate, err)
+			}
+		})
 	}
 	wg.Wait()
-	for i, x := range r.out.Preempt {
-		if errs[i] != nil {
-			return fmt.Errorf("at %d bit/s: %w", links[i].Rate, errs[i])
-		}
-		r.out.PreemptRatio = max(r.out.PreemptRatio, x.Ratio)
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
-func (r *run) preemptOn(ctx context.Context, cfg linksim.Config) (Preempt, error) {
+// preemptOn measures one link.
+func (r *run) preemptOn(ctx context.Context, p *pair, cfg linksim.Config, blob control.Attachment) (Preempt, error) {
 	x := Preempt{Rate: cfg.Rate, RTT: ms(2 * cfg.Delay), Attachment: r.size.attachment, Count: r.size.preempt}
-	r.say("preemption: FLASH at %d bit/s, first idle, then behind an attachment of %d MiB", cfg.Rate, r.size.attachment>>20)
-	p, err := r.newPair(ctx, pairing{name: fmt.Sprintf("preempt-%d", cfg.Rate), lines: []int{1}, sim: &cfg})
-	if err != nil {
-		return x, err
-	}
-	defer p.close()
-	blob, err := p.attachment(ctx, p.lines[0], r.size.attachment)
-	if err != nil {
-		return x, err
-	}
 	idle, err := p.scattered(ctx, p.lines[0], r.size.preempt, cfg.Delay/8)
 	if err != nil {
 		return x, err

@@ -140,7 +140,7 @@ func (r Report) writeAudit(t table) {
 	}
 	t.row(fmt.Sprintf("audit of %s entries: heads and trees", number(float64(a.Entries))), number(float64(int(a.PerSecond)))+"/s", least(a.PerSecond, goalAudit, "/s"))
 	t.row("audit --deep: signatures/s as a share of the machine's own", fmt.Sprintf("%.2f (%s of %s/s)", a.Ratio, number(float64(int(a.Deep))), number(float64(int(a.VerifyRate)))), least(a.Ratio, goalDeep, ""))
-	t.note("file of %d MiB; greatest heap %.1f MiB", a.FileBytes>>20, float64(a.PeakHeap)/(1<<20))
+	t.note("by processor time %.2f; file of %d MiB; heap rose by %.1f MiB", a.CPURatio, a.FileBytes>>20, float64(a.PeakHeap)/(1<<20))
 }
 
 func (r Report) writeIdle(t table) {
