@@ -99,6 +99,7 @@ type Line struct {
 
 	mu    sync.Mutex
 	inbox []func(*turn)
+	still chan struct{} // closed while the line stands still, else replaced
 	wake  chan struct{}
 
 	// Owned by the loop.
@@ -118,6 +119,7 @@ type Line struct {
 	doubted   line.Parties // whose claim on the own log was waited for
 	meta      map[string][]byte
 	turns     turnState
+	retained  int64     // day on which the archive's age was last looked at
 	lastWords time.Time // when an entry last came or went
 
 	version atomic.Uint64
@@ -158,7 +160,7 @@ const maxTurn = 32
 func Open(ctx context.Context, cfg Config) (*Line, error) {
 	l := &Line{
 		cfg: cfg, wake: make(chan struct{}, 1), peers: map[*Peer]struct{}{},
-		changed: make(chan struct{}), closed: make(chan struct{}), foreign: make(chan struct{}, maxForeign),
+		still: make(chan struct{}), changed: make(chan struct{}), closed: make(chan struct{}), foreign: make(chan struct{}, maxForeign),
 	}
 	if err := l.load(ctx); err != nil {
 		return nil, err
@@ -294,10 +296,17 @@ func (l *Line) take() []func(*turn) {
 	return evs
 }
 
+// errStill answers people while the store cannot be read: nobody should wait
+// for a disk.
+var errStill = errors.New("the station's store cannot be read, so the line stands still. What was accepted before is kept; of this it is not known. Check the disk and restart the station, then do it again: under its token it makes no second message")
+
 // do runs f inside the loop, in a turn of its own making, and waits until
 // what it changed is durable.
 func (l *Line) do(ctx context.Context, f func(t *turn) error) error {
 	done := make(chan error, 1)
+	l.mu.Lock()
+	still := l.still
+	l.mu.Unlock()
 	l.post(func(t *turn) {
 		if err := f(t); err != nil {
 			done <- err
@@ -308,6 +317,8 @@ func (l *Line) do(ctx context.Context, f func(t *turn) error) error {
 	select {
 	case err := <-done:
 		return err
+	case <-still:
+		return errStill
 	case <-l.closed:
 		return errors.New("the station is stopping; what was not accepted was not kept")
 	case <-ctx.Done():

@@ -183,13 +183,8 @@ func (l *Line) failed(ctx context.Context, t *turn, err error) {
 	if errors.Is(err, ErrHeadMoved) {
 		l.moved, l.held = true, "another process has written to this station's log; stop it, then restart this station"
 	}
-	for lerr := l.load(ctx); lerr != nil; lerr = l.load(ctx) {
-		l.cfg.Log.Error("the store cannot be read; the line stands still until it can", "line", l.ID().Short(), "error", lerr)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(time.Second):
-		}
+	if !l.reload(ctx) {
+		return
 	}
 	for _, f := range t.after {
 		f(err)
@@ -202,6 +197,30 @@ func (l *Line) failed(ctx context.Context, t *turn, err error) {
 	l.dueAt(t.now.Add(2 * time.Second))
 	l.turns.gossip = true
 	l.announce()
+}
+
+// reload reads the line again, and stands still until it can be read. It
+// returns false if ctx ended first.
+func (l *Line) reload(ctx context.Context) bool {
+	err := l.load(ctx)
+	if err == nil {
+		return true
+	}
+	l.mu.Lock()
+	close(l.still)
+	l.mu.Unlock()
+	for ; err != nil; err = l.load(ctx) {
+		l.cfg.Log.Error("the store cannot be read; the line stands still until it can", "line", l.ID().Short(), "error", err)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Second):
+		}
+	}
+	l.mu.Lock()
+	l.still = make(chan struct{})
+	l.mu.Unlock()
+	return true
 }
 
 // dueAt asks for a tick at the given time or earlier.

@@ -56,7 +56,10 @@ func (l *Line) View(ctx context.Context) (View, error) {
 		t.then(func(error) { v = l.view() })
 		return nil
 	})
-	return v, err
+	if err != nil {
+		return View{}, err // v may still be written
+	}
+	return v, nil
 }
 
 func (l *Line) view() View {
