@@ -55,7 +55,7 @@ func (a *app) printLine(l control.LineInfo) {
 	for _, list := range []struct {
 		name  string
 		items []string
-	}{{"overdue", l.Overdue}, {"proof", l.Proofs}} {
+	}{{"warning", l.Warnings}, {"overdue", l.Overdue}, {"proof", l.Proofs}} {
 		for _, x := range list.items {
 			a.printf("  %s: %s\n", list.name, safe(x))
 		}
