@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"syscall"
 
 	"herald/internal/config"
 	"herald/internal/control"
@@ -40,6 +41,9 @@ func (c *serveCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	l, err := control.Listen(a.Dir.Socket())
+	if errors.Is(err, syscall.ENOSPC) {
+		err = fmt.Errorf("the disk is full, so the station does not run and its lines are down; what was accepted before is kept. Free some space, then serve again: %w", err)
+	}
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}
