@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -245,22 +246,53 @@ func pair(t *testing.T, change func(*charter.Terms)) (us, cn *party, id line.ID)
 	return us, cn, id
 }
 
-// same waits until both records are identical.
+// logs maps each log that the station holds to its size and root.
+func (p *party) logs() map[string]control.LogInfo {
+	p.t.Helper()
+	st, err := p.st.Status(p.t.Context())
+	check(p.t, err)
+	out := map[string]control.LogInfo{}
+	for _, l := range st.Lines[0].Logs {
+		out[fmt.Sprintf("%s/%d", l.Party, l.Gen)] = l
+	}
+	return out
+}
+
+// same waits until all records are identical. The logs may still grow
+// meanwhile, so what each has to catch up with is looked at again each time.
 func same(t *testing.T, ps ...*party) {
 	t.Helper()
-	want := ""
-	for i, p := range ps {
-		p.await("the same record", func([]control.Item) bool {
-			st, err := p.st.Status(t.Context())
-			check(t, err)
-			s := ""
-			for _, l := range st.Lines[0].Logs {
-				s += fmt.Sprintf("%s/%d %d %s\n", l.Party, l.Gen, l.Size, l.Root)
+	for range 100 {
+		equal := true
+		var all []map[string]control.LogInfo
+		for _, p := range ps {
+			all = append(all, p.logs())
+			equal = equal && maps.EqualFunc(all[0], all[len(all)-1], sameLog)
+		}
+		if equal {
+			return
+		}
+		for _, p := range ps {
+			for _, logs := range all {
+				p.catchUp(logs)
 			}
-			if i == 0 {
-				want = s
-			}
-			return s == want
-		})
+		}
 	}
+	t.Fatalf("two histories, or a talk without end: %v and %v", ps[0].logs(), ps[1].logs())
+}
+
+func sameLog(a, b control.LogInfo) bool { return a.Size == b.Size && a.Root == b.Root }
+
+// catchUp waits until the station holds at least these logs.
+func (p *party) catchUp(logs map[string]control.LogInfo) {
+	p.t.Helper()
+	p.await("what the other one holds", func([]control.Item) bool {
+		mine := p.logs()
+		for name, l := range logs {
+			if mine[name].Size < l.Size {
+				return false
+			}
+		}
+		return true
+	})
 }
