@@ -67,6 +67,9 @@ func (l *Line) recall(p *Peer) {
 	for _, g := range l.st.Logs() {
 		x := p.of(g)
 		x.size = max(x.size, l.st.Delivered(g, p.party))
+		if g.Party == p.party {
+			x.size = max(x.size, l.st.Size(g)) // its own words
+		}
 	}
 }
 

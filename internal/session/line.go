@@ -165,6 +165,7 @@ func Open(ctx context.Context, cfg Config) (*Line, error) {
 	if err := l.load(ctx); err != nil {
 		return nil, err
 	}
+	l.dueAt(cfg.Now())
 	return l, l.holdAtStart(ctx)
 }
 

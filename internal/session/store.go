@@ -38,6 +38,9 @@ type History interface {
 	CosigAt(ctx context.Context, l line.ID, log line.Log, signer line.Log, size uint64) (record.Cosig, bool, error)
 	// Segment returns an archive segment's wrapped keys.
 	Segment(ctx context.Context, l line.ID, id uint64) (record.Segment, bool, error)
+	// Readable lists the archive segments made before a time, in Unix seconds,
+	// whose key the running station can still open; at most max.
+	Readable(ctx context.Context, l line.ID, before int64, max int) ([]record.Segment, error)
 	// EpochLeaves returns the leaf hashes of an epoch's keys, kept when the
 	// secret is gone.
 	EpochLeaves(ctx context.Context, l line.ID, log line.Log, base uint64) ([]byte, bool, error)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -508,14 +509,37 @@ func (l *Line) tick(t *turn) {
 	l.takeUp(t)
 	l.afterTraffic(t)
 	l.pullBlobs(t)
+	l.endRetention(t)
 	if t.now.Sub(l.lastWords) >= idleAfter {
 		l.v.idle()
 	}
 	l.dueAgain(t)
 }
 
+// endRetention drops the working key of archive segments that are older than
+// the charter's retention: what they hold can then be read with the party's
+// offline archive key only, if at all (spec 06 §5). It looks once a day.
+func (l *Line) endRetention(t *turn) {
+	if l.retained = cmp.Or(l.retained, t.now.Unix()/86400-1); t.now.Unix()/86400 <= l.retained {
+		return
+	}
+	l.retained = t.now.Unix() / 86400
+	before := t.now.AddDate(0, 0, -int(l.cfg.Charter.RetentionDays)).Unix()
+	old, err := l.cfg.Store.Readable(t.ctx, l.ID(), before, 1000)
+	if err != nil {
+		l.cfg.Log.Error("the archive's keys cannot be listed", "line", l.ID().Short(), "error", err)
+		return
+	}
+	for _, s := range old {
+		l.v.forget(s.ID)
+		s.Working = nil
+		t.Segments = append(t.Segments, s)
+	}
+}
+
 // dueAgain asks for the ticks that are still owed: only the earliest is kept.
 func (l *Line) dueAgain(t *turn) {
+	l.dueAt(tomorrow(t.now))
 	if at := l.lastWords.Add(idleAfter); at.After(t.now) {
 		l.dueAt(at)
 	}

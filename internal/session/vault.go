@@ -233,6 +233,17 @@ func (v *vault) segmentFor(ctx context.Context, st Store, id uint64) (*seal.Segm
 	return seg, nil
 }
 
+// forget drops a segment's key from memory.
+func (v *vault) forget(id uint64) {
+	if s, ok := v.open[id]; ok {
+		s.Erase()
+		delete(v.open, id)
+		if v.segment == s {
+			v.segment = nil
+		}
+	}
+}
+
 // receiveKey returns what to seal to for a party: the newest key that its log
 // published, else the card's (spec 06 §3).
 func (v *vault) receiveKey(party int) (pub []byte, index uint32, ok bool) {

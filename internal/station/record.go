@@ -279,7 +279,7 @@ func (x *viewer) content(it *control.Item) {
 			it.Officers = append(it.Officers, o.Code)
 		}
 	}
-	if x.in.Kind.Owes() {
+	if x.in.Kind.AsksAnswer() {
 		it.Due = int64(x.time) + int64(x.l.Charter().Precedence(x.in.Flags.Precedence()).Answer/time.Second)
 	}
 	if x.withheld() {

@@ -13,7 +13,6 @@ import (
 	"herald/internal/record"
 	"herald/internal/session"
 	"herald/internal/store/sqlite"
-	"herald/internal/wire"
 )
 
 // skewWarned is how many seconds apart two clocks may be before it is said.
@@ -218,7 +217,7 @@ func (s *Station) duty(l *session.Line, r sqlite.OrderedRow, receipts []record.R
 	if r.Entry.Pos.Party != m.Self && !read {
 		out.Unread++
 	}
-	if r.Body.Kind == wire.KindAnswer {
+	if !r.Body.Kind.AsksAnswer() {
 		return false
 	}
 	due := r.Entry.Received/1000 + int64(l.Charter().Precedence(r.Body.Precedence).Answer/time.Second)

@@ -222,6 +222,12 @@ func (k Kind) Owes() bool {
 	return k == KindMessage || k == KindCorrect || k == KindQuery || k == KindCancel || k == KindAnswer
 }
 
+// AsksAnswer reports whether the kind is to be answered by the charter's
+// deadline, declined, or met with a holding reply.
+func (k Kind) AsksAnswer() bool {
+	return k == KindMessage || k == KindCorrect || k == KindQuery
+}
+
 // Replies reports whether the kind needs a reference to the message that it
 // is about.
 func (k Kind) Replies() bool {

@@ -107,6 +107,15 @@ func (db *DB) Segment(ctx context.Context, l line.ID, id uint64) (seg record.Seg
 	return seg, ok, err
 }
 
+// Readable implements session.History.
+func (db *DB) Readable(ctx context.Context, l line.ID, before int64, max int) (out []record.Segment, err error) {
+	err = db.readLine(ctx, l, "list archive keys", func(c *conn, sp spans) error {
+		return c.do(segmentColumns + `WHERE line = ? AND made < ? AND working IS NOT NULL ORDER BY made LIMIT ?`).
+			int(sp.line).int(before).int(int64(max)).each(func(s *stmt) { out = append(out, segmentAt(s)) })
+	})
+	return out, err
+}
+
 // EpochLeaves implements session.History.
 func (db *DB) EpochLeaves(ctx context.Context, l line.ID, log line.Log, base uint64) (leaves []byte, ok bool, err error) {
 	err = db.readLine(ctx, l, "read an epoch", func(c *conn, sp spans) (err error) {

@@ -285,6 +285,19 @@ func (m *Memory) CosigAt(ctx context.Context, l line.ID, log, signer line.Log, s
 	return best, ok, ctx.Err()
 }
 
+// Readable implements session.History.
+func (m *Memory) Readable(ctx context.Context, l line.ID, before int64, most int) (out []record.Segment, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.view(l).segments {
+		if s.Made < before && len(s.Working) > 0 {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b record.Segment) int { return cmp.Compare(a.Made, b.Made) })
+	return out[:min(len(out), most)], ctx.Err()
+}
+
 // Segment implements session.History.
 func (m *Memory) Segment(ctx context.Context, l line.ID, id uint64) (record.Segment, bool, error) {
 	m.mu.Lock()
