@@ -35,6 +35,7 @@ type side struct {
 	line    line.ID
 	release *keys.Officer // who drafts and releases
 	watch   *keys.Officer // who reads
+	filler  int           // messages sent to fill a disk
 
 	mu  sync.Mutex
 	cmd *exec.Cmd
@@ -141,12 +142,17 @@ func (s *side) officer(code string) *keys.Officer {
 	return o
 }
 
-// freeAddr finds a free port below those that the system gives to outgoing
-// connections: one of these could otherwise take it while a station is down.
+// freeAddr finds an address that stays free while a station is down: not among
+// the ports that the system gives to outgoing connections and, where loopback
+// has more than one address, on one that nobody else uses.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(18000)))
+	for i := range 100 {
+		host := fmt.Sprintf("127.%d.%d.%d", rand.IntN(256), rand.IntN(256), 1+rand.IntN(254))
+		if i > 2 {
+			host = "127.0.0.1"
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", host, 12000+rand.IntN(18000)))
 		if err == nil {
 			must(t, l.Close())
 			return l.Addr().String()
