@@ -119,6 +119,7 @@ type Line struct {
 	doubted   line.Parties // whose claim on the own log was waited for
 	meta      map[string][]byte
 	turns     turnState
+	lateAt    time.Time // when a log was last read back for a late head
 	retained  int64     // day on which the archive's age was last looked at
 	lastWords time.Time // when an entry last came or went
 

@@ -181,8 +181,7 @@ func (l *Line) openEpochEntry(t *turn, c record.Checked) {
 	l.v.learn(t, c.Pos, ep)
 	for _, e := range l.v.epochs[c.Pos.Log] {
 		if e.row.Base < ep.Oldest && e.row.End == 0 && e.row.Base < c.Pos.Seq {
-			e.row.End = c.Pos.Seq
-			t.Epochs = append(t.Epochs, e.row)
+			l.v.rewrite(t, e, func(row *record.Epoch) { row.End = c.Pos.Seq })
 		}
 	}
 	if err := l.takeSecret(t, c, ep); err != nil {

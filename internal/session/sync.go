@@ -360,6 +360,9 @@ func (l *Line) takeHead(t *turn, h wire.Head, from *Peer) {
 	}
 }
 
+// smallLog is how many entries may be read back for a late head at any time.
+const smallLog = 1024
+
 // lateHead takes a head of a size that the held prefix has passed: a
 // cosignature may rest on it. It is compared with the head that is held of
 // that size, else with the tree that the held entries had then.
@@ -370,7 +373,8 @@ func (l *Line) lateHead(t *turn, h wire.Head) {
 	case ok && old.Root != h.Root:
 		t.Prove(h.Log, tlog.NewEvidence(tlog.TwoRoots, l.cfg.Line.LogID(h.Log), h.Size,
 			tlog.Claim{Hash: old.Root, Sig: old.Sig}, tlog.Claim{Hash: h.Root, Sig: h.Sig}))
-	case !ok && h.Size > 0 && h.Log != l.own():
+	case !ok && h.Size > 0 && h.Log != l.own() && (h.Size <= smallLog || t.now.Sub(l.lateAt) >= time.Second):
+		l.lateAt = t.now // whoever signs many old heads costs this station one reading a second
 		if tree, err := tlog.TreeOf(l.leaves(t.ctx, h.Log), h.Size); err == nil && tree.Root() == h.Root {
 			t.Heads = append(t.Heads, record.Head{Head: h})
 			t.late = append(t.late, h)

@@ -37,8 +37,9 @@ type vault struct {
 }
 
 type epoch struct {
-	row  record.Epoch
-	live *seal.Epoch // derived when needed, dropped when idle
+	row  record.Epoch // its leaves are left to the store: 8 KiB that an idle line does without
+	root line.Hash    // over them
+	live *seal.Epoch  // derived when needed, dropped when idle
 }
 
 // peerKey is a party's newest receive key, as its log published it.
@@ -52,7 +53,12 @@ type peerKey struct {
 func newVault(cfg *Config, snap record.Snapshot) (*vault, error) {
 	v := &vault{cfg: cfg, epochs: map[line.Log][]*epoch{}, peerKeys: map[int]peerKey{}, open: map[uint64]*seal.Segment{}}
 	for _, e := range snap.Epochs {
-		v.epochs[e.Log] = append(v.epochs[e.Log], &epoch{row: e})
+		root, err := tlog.TreeOf(leafReader(e.Leaves), seal.EpochKeys)
+		if err != nil {
+			return nil, fmt.Errorf("stored epoch at %d of log %s: %w", e.Base, cfg.Line.LogID(e.Log), err)
+		}
+		e.Leaves = nil
+		v.epochs[e.Log] = append(v.epochs[e.Log], &epoch{row: e, root: root.Root()})
 	}
 	for _, es := range v.epochs {
 		slices.SortFunc(es, func(a, b *epoch) int { return compare(a.row.Base, b.row.Base) })
@@ -123,11 +129,7 @@ func (v *vault) derive(e *epoch) (*seal.Epoch, error) {
 	if err != nil || len(secret) != seal.KeySize {
 		return nil, fmt.Errorf("epoch at %d: %w", e.row.Base, seal.ErrOpen)
 	}
-	root, err := tlog.TreeOf(leafReader(e.row.Leaves), seal.EpochKeys)
-	if err != nil {
-		return nil, err
-	}
-	live, err := seal.EpochFromSecret(id, e.row.Base, [seal.KeySize]byte(secret), root.Root())
+	live, err := seal.EpochFromSecret(id, e.row.Base, [seal.KeySize]byte(secret), e.root)
 	clear(secret)
 	if err != nil {
 		return nil, err
@@ -154,23 +156,43 @@ func (v *vault) keep(t *turn, g line.Log, live *seal.Epoch) (*epoch, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &epoch{row: record.Epoch{Log: g, Base: live.Base(), Leaves: live.Leaves(), Secret: box}, live: live}
+	e := &epoch{row: record.Epoch{Log: g, Base: live.Base(), Secret: box}, root: live.Root(), live: live}
 	es := append(v.epochs[g], e)
 	slices.SortFunc(es, func(a, b *epoch) int { return compare(a.row.Base, b.row.Base) })
 	v.epochs[g] = es
-	t.Epochs = append(t.Epochs, e.row)
+	row := e.row
+	row.Leaves = live.Leaves()
+	t.Epochs = append(t.Epochs, row)
 	return e, nil
 }
 
 // erase forgets an epoch's secret, here and in the store.
 func (v *vault) erase(t *turn, e *epoch) {
+	v.rewrite(t, e, func(row *record.Epoch) { row.Secret = nil })
 	if e.live != nil {
 		e.live.Erase()
 		e.live = nil
 	}
-	e.row.Secret = nil
-	t.Epochs = append(t.Epochs, e.row)
 	v.epochs[e.row.Log] = slices.DeleteFunc(v.epochs[e.row.Log], func(o *epoch) bool { return o == e })
+}
+
+// rewrite changes an epoch's row, which goes back to the store with its
+// leaves. Where these cannot be read the row stays, and the store's fault is
+// found by the commit.
+func (v *vault) rewrite(t *turn, e *epoch, change func(*record.Epoch)) {
+	change(&e.row)
+	row := e.row
+	if e.live != nil {
+		row.Leaves = e.live.Leaves()
+	} else {
+		leaves, ok, err := t.l.cfg.Store.EpochLeaves(t.ctx, t.Line, row.Log, row.Base)
+		if err != nil || !ok {
+			t.l.cfg.Log.Error("an epoch's row cannot be rewritten", "line", t.Line.Short(), "error", errors.Join(err, errMissing(ok)))
+			return
+		}
+		row.Leaves = leaves
+	}
+	t.Epochs = append(t.Epochs, row)
 }
 
 // archive encrypts an opened entry for the own archive.
