@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"sync"
@@ -116,6 +117,9 @@ func (s *Station) open(ctx context.Context) (err error) {
 // unlock opens the station's keys and checks them against the own card.
 func (s *Station) unlock() error {
 	file, err := config.ReadFile(s.folder.StationKey(), keys.MaxKeyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("station key: %w: bring back its backup copy, or open a new generation with herald generation open", err)
+	}
 	if err != nil {
 		return fmt.Errorf("station key: %w", err)
 	}
