@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -23,11 +24,13 @@ import (
 
 	carrier "herald/internal/bearer"
 	"herald/internal/bearer/direct"
+	"herald/internal/charter"
 	"herald/internal/config"
 	"herald/internal/control"
 	"herald/internal/keys"
 	"herald/internal/line"
 	"herald/internal/station"
+	"herald/internal/store/folder"
 	"herald/internal/wire"
 )
 
@@ -293,7 +296,9 @@ func TestKnownPeerSendsGarbage(t *testing.T) {
 	must(t, cn.end(syscall.SIGTERM))
 	size := us.sizes(here)
 
-	for _, g := range garbage(us.line) {
+	charters, err := folder.Charters(config.Folder(us.dir))
+	must(t, err)
+	for _, g := range garbage(charters[0]) {
 		n := impersonate(t, cn, us.listen, g.frames)
 		if m := us.memoryOf(); m > 300<<20 {
 			t.Errorf("%s: the station takes %d MiB", g.name, m>>20)
@@ -304,6 +309,9 @@ func TestKnownPeerSendsGarbage(t *testing.T) {
 		if n == 0 {
 			t.Errorf("%s: nothing was sent", g.name)
 		}
+	}
+	if n := strings.Count(us.said(), "not in the specified format"); n < 10 {
+		t.Errorf("only %d connections were ended for what came over them; the station said\n%s", n, us.said())
 	}
 	if after := us.sizes(here); after["CN"] != size["CN"] {
 		t.Errorf("CN's log has %d entries, %d before", after["CN"], size["CN"])
@@ -355,9 +363,9 @@ func impersonate(t *testing.T, as *side, addr string, frames func(n int) []byte)
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()
 			go func() { // what was sent is read before the station is looked at
-				for pause(ctx, 20*time.Millisecond) {
-					if s := c.State(); i.ended.Load() && s.Unacked == 0 {
-						break
+				for quiet := 0; quiet < 3 && pause(ctx, 10*time.Millisecond); quiet++ {
+					if s := c.State(); !i.ended.Load() || s.Sent == 0 || s.Unacked > 0 {
+						quiet = 0
 					}
 				}
 				stop()
@@ -376,7 +384,8 @@ type nonsense struct {
 }
 
 // garbage is what a peer that is not itself might send.
-func garbage(id line.ID) []nonsense {
+func garbage(ch *charter.Charter) []nonsense {
+	id, sum := ch.Line(), sha256.Sum256([]byte(ch.Text()))
 	rng := mrand.New(mrand.NewPCG(1, 2))
 	random := func(most int) []byte {
 		b := make([]byte, 1+rng.IntN(most))
@@ -386,7 +395,7 @@ func garbage(id line.ID) []nonsense {
 		return b
 	}
 	hello := wire.Frame{Type: wire.FrameHello, Urgent: true, Channel: 1, Payload: wire.Marshal(wire.Hello{
-		Versions: []uint16{1}, Suites: []uint16{1}, Line: id[:], Party: 1, Charter: make([]byte, 32), Have: wire.Have{Full: true}})}.Append(nil)
+		Versions: []uint16{1}, Suites: []uint16{1}, Line: id[:], Party: uint8(ch.Index("CN")), Charter: sum[:], Have: wire.Have{Full: true}})}.Append(nil)
 	of := func(t wire.FrameType, payload []byte) []byte {
 		return wire.Frame{Type: t, Urgent: rng.IntN(2) == 0, Channel: 1, Payload: payload}.Append(nil)
 	}

@@ -188,9 +188,13 @@ func (st *storm) watch(ctx context.Context, s *side, rng *rand.Rand) {
 	}
 	all := s.record(s.station()) // from the beginning, once
 	st.compare(s, shown, all)
-	seen := map[string]bool{}
+	seen, steps := map[string]bool{}, 0
 	for _, it := range all {
 		seen[place{it.Log, it.Seq}.String()] = true
+		steps += len(it.Ladder)
+	}
+	if steps == 0 {
+		st.Errorf("%s: no ladder has a step, so nothing was watched", s.code)
 	}
 	for at := range shown {
 		if !seen[at] {
