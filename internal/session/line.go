@@ -276,7 +276,7 @@ func (l *Line) Run(ctx context.Context) {
 			return
 		case <-l.wake:
 		}
-		for {
+		for ctx.Err() == nil {
 			evs := l.take()
 			if len(evs) == 0 {
 				break
@@ -322,6 +322,11 @@ func (l *Line) do(ctx context.Context, f func(t *turn) error) error {
 	case <-still:
 		return errStill
 	case <-l.closed:
+		select {
+		case err := <-done: // by the last turn
+			return err
+		default:
+		}
 		return errors.New("the station is stopping; what was not accepted was not kept")
 	case <-ctx.Done():
 		return ctx.Err()

@@ -74,9 +74,11 @@ func metaUint(m map[string][]byte, name string) uint64 {
 	return 0
 }
 
-// turn runs the events, commits what they changed, and lets it be seen.
+// turn runs the events, commits what they changed, and lets it be seen. A turn
+// that has begun is not cut short when the line is to end: what it did halfway
+// would look like a store that fails.
 func (l *Line) turn(ctx context.Context, evs []func(*turn)) {
-	t := &turn{ctx: ctx, l: l, now: l.cfg.Now(), from: l.st.Size(l.own())}
+	t := &turn{ctx: context.WithoutCancel(ctx), l: l, now: l.cfg.Now(), from: l.st.Size(l.own())}
 	t.Line = l.ID()
 	for _, ev := range evs {
 		ev(t)
@@ -91,7 +93,7 @@ func (l *Line) turn(ctx context.Context, evs []func(*turn)) {
 		// and sets the new one in the transaction that holds the entries, so
 		// that two processes can never sign two entries at one place; nothing
 		// of this turn has left the process before Commit returns nil.
-		err = l.cfg.Store.Commit(ctx, &t.Batch)
+		err = l.cfg.Store.Commit(t.ctx, &t.Batch)
 	}
 	if err != nil {
 		l.failed(ctx, t, err)
